@@ -1,0 +1,18 @@
+/**
+ * The command line: the one place (with `src/cli`, `examples` and tests) where programs meet layers.
+ *
+ * @since 0.1.0
+ */
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import { Effect } from "effect"
+import { Command } from "effect/cli"
+import { commands } from "./cli/commands.ts"
+import { version } from "./cli/version.ts"
+
+const root = Command.make("search-r1").pipe(
+  Command.withDescription("Train language models to reason and search (Search-R1), on Effect."),
+  Command.withSubcommands(commands)
+)
+
+root.pipe(Command.run({ version }), Effect.provide(NodeServices.layer), NodeRuntime.runMain)

@@ -1,0 +1,8 @@
+/**
+ * All subcommands in the order in which `--help` lists them.
+ *
+ * @since 0.1.0
+ */
+import { demo } from "./demo.ts"
+
+export const commands = [demo] as const

@@ -1,0 +1,211 @@
+/**
+ * The search engine that a policy calls.
+ *
+ * @since 0.1.0
+ */
+import { Context, Effect, Schema } from "effect"
+import type { ScoredDocument } from "../domain/Document.ts"
+
+/**
+ * A search did not answer within its time.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class RetrieverTimeout extends Schema.TaggedError<RetrieverTimeout>()("RetrieverTimeout", {
+  retriever: Schema.String,
+  milliseconds: Schema.Finite
+}) {
+  override get message() {
+    return `${this.retriever} did not answer within ${this.milliseconds} ms`
+  }
+}
+
+/**
+ * The retriever could not be reached, or hung up before it answered.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class RetrieverUnavailable extends Schema.TaggedError<RetrieverUnavailable>()("RetrieverUnavailable", {
+  retriever: Schema.String,
+  reason: Schema.String
+}) {
+  override get message() {
+    return `${this.retriever} is not available: ${this.reason}`
+  }
+}
+
+/**
+ * The retriever answered with a refusal: an HTTP status that is no success.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class RetrieverRejected extends Schema.TaggedError<RetrieverRejected>()("RetrieverRejected", {
+  retriever: Schema.String,
+  status: Schema.Int,
+  /** The beginning of the answer's body. */
+  body: Schema.String,
+  /** What the server's `Retry-After` asks for. */
+  retryAfterMillis: Schema.optionalKey(Schema.Finite)
+}) {
+  override get message() {
+    return `${this.retriever} refused with status ${this.status}${this.body === "" ? "" : `: ${this.body}`}`
+  }
+}
+
+/**
+ * The answer is no JSON: cut off, empty, or something else altogether.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class RetrieverMalformedJson extends Schema.TaggedError<RetrieverMalformedJson>()("RetrieverMalformedJson", {
+  retriever: Schema.String,
+  /** The beginning of what arrived. */
+  body: Schema.String,
+  reason: Schema.String
+}) {
+  override get message() {
+    return `${this.retriever} answered with broken JSON (${this.reason}): ${
+      this.body === "" ? "empty body" : this.body
+    }`
+  }
+}
+
+/**
+ * The answer is JSON of another shape than the protocol's.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class RetrieverUnexpectedShape
+  extends Schema.TaggedError<RetrieverUnexpectedShape>()("RetrieverUnexpectedShape", {
+    retriever: Schema.String,
+    reason: Schema.String
+  })
+{
+  override get message() {
+    return `${this.retriever} answered in an unexpected shape: ${this.reason}`
+  }
+}
+
+/**
+ * The engine itself failed on a query.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class RetrieverFailed extends Schema.TaggedError<RetrieverFailed>()("RetrieverFailed", {
+  retriever: Schema.String,
+  cause: Schema.Defect()
+}) {
+  override get message() {
+    return `${this.retriever} failed: ${this.cause instanceof Error ? this.cause.message : String(this.cause)}`
+  }
+}
+
+/**
+ * Why a search failed.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export const RetrieverError = Schema.Union([
+  RetrieverTimeout,
+  RetrieverUnavailable,
+  RetrieverRejected,
+  RetrieverMalformedJson,
+  RetrieverUnexpectedShape,
+  RetrieverFailed
+])
+
+/**
+ * @category errors
+ * @since 0.1.0
+ */
+export type RetrieverError = typeof RetrieverError.Type
+
+/**
+ * Whether the same search may succeed when it is tried again: time-outs, lost connections, cut-off answers, and the
+ * statuses 408, 425, 429 and 5xx.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export const isRetryable = (error: RetrieverError): boolean => {
+  switch (error._tag) {
+    case "RetrieverTimeout":
+    case "RetrieverUnavailable":
+    case "RetrieverMalformedJson":
+      return true
+    case "RetrieverRejected":
+      return error.status >= 500 || error.status === 408 || error.status === 425 || error.status === 429
+    case "RetrieverUnexpectedShape":
+    case "RetrieverFailed":
+      return false
+  }
+}
+
+/**
+ * How many passages to return.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface SearchOptions {
+  readonly topK: number
+}
+
+/**
+ * Finds the passages most relevant to a query, best first, at most `topK`. Any text is a legal query; no hit is an
+ * empty array. `searchMany` answers many queries in one call, aligned with them: one failure fails the call.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class Retriever extends Context.Service<Retriever, {
+  /** What errors and spans call this retriever. */
+  readonly name: string
+  search(query: string, options: SearchOptions): Effect.Effect<ReadonlyArray<ScoredDocument>, RetrieverError>
+  searchMany(
+    queries: ReadonlyArray<string>,
+    options: SearchOptions
+  ): Effect.Effect<ReadonlyArray<ReadonlyArray<ScoredDocument>>, RetrieverError>
+}>()("effect-search-r1/services/Retriever") {
+  /**
+   * A retriever whose engine answers one query at a time.
+   *
+   * @since 0.1.0
+   */
+  static fromSearch(
+    name: string,
+    search: Retriever["Service"]["search"],
+    options?: { readonly concurrency?: number | "unbounded" | undefined }
+  ): Retriever["Service"] {
+    return Retriever.of({
+      name,
+      search,
+      searchMany: (queries, searchOptions) =>
+        Effect.forEach(queries, (query) => search(query, searchOptions), { concurrency: options?.concurrency ?? 1 })
+    })
+  }
+
+  /**
+   * A retriever whose engine answers batches.
+   *
+   * @since 0.1.0
+   */
+  static fromSearchMany(name: string, searchMany: Retriever["Service"]["searchMany"]): Retriever["Service"] {
+    return Retriever.of({
+      name,
+      searchMany,
+      search: (query, options) =>
+        Effect.flatMap(searchMany([query], options), ([documents]) =>
+          documents === undefined
+            ? Effect.fail(new RetrieverUnexpectedShape({ retriever: name, reason: "no result for the query" }))
+            : Effect.succeed(documents))
+    })
+  }
+}
