@@ -2,6 +2,7 @@
  * @since 0.1.0
  */
 export * as Document from "./domain/Document.ts"
+export * as Presets from "./domain/Presets.ts"
 export * from "./domain/Question.ts"
 export * as Sampling from "./domain/Sampling.ts"
 export * as Trajectory from "./domain/Trajectory.ts"
