@@ -2,7 +2,12 @@
  * @since 0.1.0
  */
 export * as Document from "./domain/Document.ts"
+export * as Group from "./domain/Group.ts"
+export * as Observation from "./domain/Observation.ts"
+export * from "./domain/Outcome.ts"
 export * as Presets from "./domain/Presets.ts"
+export * as Protocol from "./domain/Protocol.ts"
+export * as PythonString from "./domain/PythonString.ts"
 export * from "./domain/Question.ts"
 export * as Sampling from "./domain/Sampling.ts"
 export * as Trajectory from "./domain/Trajectory.ts"
