@@ -1,0 +1,209 @@
+/**
+ * The configuration of a decoder-only transformer.
+ *
+ * @since 0.1.0
+ */
+import { Schema } from "effect"
+
+/**
+ * @category schemas
+ * @since 0.1.0
+ */
+export const PositiveInt = Schema.Int.check(Schema.isGreaterThan(0))
+
+/**
+ * @category schemas
+ * @since 0.1.0
+ */
+export const PositiveFinite = Schema.Finite.check(Schema.isGreaterThan(0))
+
+/**
+ * The model families that the engine computes.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const Architecture = Schema.Literals(["llama", "qwen2", "qwen3"])
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type Architecture = typeof Architecture.Type
+
+/**
+ * The number formats that weights are stored in.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const Precision = Schema.Literals(["float32", "float16", "bfloat16"])
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type Precision = typeof Precision.Type
+
+/**
+ * How the frequencies of the rotary embedding are stretched beyond the context that a model was pretrained with.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const RopeScaling = Schema.TaggedUnion({
+  /** All frequencies divided by `factor`. */
+  Linear: { factor: PositiveFinite },
+  /** Llama 3.1: low frequencies divided by `factor`, high ones kept, those between interpolated. */
+  Llama3: {
+    factor: PositiveFinite,
+    lowFrequencyFactor: PositiveFinite,
+    highFrequencyFactor: PositiveFinite,
+    originalMaxPositions: PositiveInt
+  }
+})
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type RopeScaling = typeof RopeScaling.Type
+
+/**
+ * Everything that a forward pass needs to know about a model but its weights.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export class ModelConfig extends Schema.Class<ModelConfig>("effect-search-r1/domain/ModelConfig")({
+  architecture: Architecture,
+  vocabularySize: PositiveInt,
+  hiddenSize: PositiveInt,
+  intermediateSize: PositiveInt,
+  layers: PositiveInt,
+  heads: PositiveInt,
+  /** Divides `heads`; each key-value head serves `heads / keyValueHeads` query heads. */
+  keyValueHeads: PositiveInt,
+  /** Even. Not always `hiddenSize / heads`. */
+  headDim: PositiveInt,
+  /** Positions that the model was made for (`max_position_embeddings`). */
+  maxPositions: PositiveInt,
+  /** Tokens that a position can attend to where the checkpoint limits that; see {@link contextLength}. */
+  slidingWindow: Schema.NullOr(PositiveInt),
+  rmsNormEps: PositiveFinite,
+  ropeTheta: PositiveFinite,
+  ropeScaling: Schema.NullOr(RopeScaling),
+  /** The output head is the transposed embedding. */
+  tieWordEmbeddings: Schema.Boolean,
+  /** `attention_bias` of the file: see {@link queryKeyValueBias} and {@link outputBias} for what it means. */
+  attentionBias: Schema.Boolean,
+  bosTokenIds: Schema.Array(Schema.Natural),
+  eosTokenIds: Schema.Array(Schema.Natural),
+  padTokenId: Schema.NullOr(Schema.Natural),
+  /** The format that the weights were saved in and are saved in again. */
+  precision: Precision,
+  /** Keys of the file that no forward pass reads, kept so that a saved model has them still. */
+  others: Schema.Record(Schema.String, Schema.Json)
+}) {}
+
+/**
+ * A model of a family that the engine does not compute.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class UnknownArchitecture extends Schema.TaggedError<UnknownArchitecture>()("UnknownArchitecture", {
+  source: Schema.String,
+  architecture: Schema.String,
+  supported: Schema.Array(Schema.String)
+}) {
+  override get message() {
+    return `${this.source}: the architecture "${this.architecture}" is not supported; supported are ${
+      this.supported.join(", ")
+    }`
+  }
+}
+
+/**
+ * A key of `config.json` is missing, has the wrong type or contradicts another one.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class InvalidModelConfig extends Schema.TaggedError<InvalidModelConfig>()("InvalidModelConfig", {
+  source: Schema.String,
+  key: Schema.String,
+  reason: Schema.String
+}) {
+  override get message() {
+    return this.key === "" ? `${this.source}: ${this.reason}` : `${this.source}: "${this.key}": ${this.reason}`
+  }
+}
+
+/**
+ * A model of a supported family uses something that the engine does not compute.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class UnsupportedModelFeature extends Schema.TaggedError<UnsupportedModelFeature>()("UnsupportedModelFeature", {
+  source: Schema.String,
+  key: Schema.String,
+  found: Schema.String,
+  supported: Schema.Array(Schema.String)
+}) {
+  override get message() {
+    return `${this.source}: "${this.key}" is ${this.found}, which is not supported; supported: ${
+      this.supported.join(", ")
+    }`
+  }
+}
+
+/**
+ * Why a `config.json` cannot be used.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export const ModelConfigError = Schema.Union([UnknownArchitecture, InvalidModelConfig, UnsupportedModelFeature])
+
+/**
+ * @category errors
+ * @since 0.1.0
+ */
+export type ModelConfigError = typeof ModelConfigError.Type
+
+/**
+ * Whether the query, key and value projections add a bias: always in Qwen2, by `attention_bias` in Llama and Qwen3.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const queryKeyValueBias = (config: ModelConfig): boolean =>
+  config.architecture === "qwen2" || config.attentionBias
+
+/**
+ * Whether the output projection of the attention adds a bias: never in Qwen2.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const outputBias = (config: ModelConfig): boolean => config.architecture !== "qwen2" && config.attentionBias
+
+/**
+ * Whether queries and keys are normalised per head before the rotary embedding.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const queryKeyNorm = (config: ModelConfig): boolean => config.architecture === "qwen3"
+
+/**
+ * Tokens that one context can hold. Attention here is never windowed: up to the window's size full attention computes
+ * the same numbers, so a windowed checkpoint is exact in contexts of that length and takes no longer ones.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const contextLength = (config: ModelConfig): number =>
+  config.slidingWindow === null ? config.maxPositions : Math.min(config.maxPositions, config.slidingWindow)
