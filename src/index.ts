@@ -1,6 +1,7 @@
 /**
  * @since 0.1.0
  */
+export * as Codec from "./domain/Codec.ts"
 export * as Document from "./domain/Document.ts"
 export * as Group from "./domain/Group.ts"
 export * as HuggingFaceConfig from "./domain/HuggingFaceConfig.ts"
@@ -15,6 +16,10 @@ export * from "./domain/Question.ts"
 export * as Rope from "./domain/Rope.ts"
 export * as Sampling from "./domain/Sampling.ts"
 export * as Trajectory from "./domain/Trajectory.ts"
+export * as PolicyReplay from "./layers/policy/PolicyReplay.ts"
+export * as PolicyScripted from "./layers/policy/PolicyScripted.ts"
+export * as TokenizerBytes from "./layers/tokenizer/TokenizerBytes.ts"
+export * as Rollout from "./programs/Rollout.ts"
 export * from "./services/Checkpoints.ts"
 export * from "./services/Policy.ts"
 export * from "./services/Questions.ts"

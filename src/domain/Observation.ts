@@ -3,19 +3,9 @@
  *
  * @since 0.1.0
  */
+import { type Codec, leadingText } from "./Codec.ts"
 import type { Document } from "./Document.ts"
 import { formatDocument, formatDocuments, neutralizeTags, wrapInformation } from "./Protocol.ts"
-
-/**
- * The part of a tokenizer that counting and cutting needs.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Codec {
-  encode(text: string): Int32Array
-  decode(ids: Int32Array): string
-}
 
 /**
  * How search results become an observation.
@@ -60,15 +50,6 @@ const fairShares = (needs: ReadonlyArray<number>, budget: number): ReadonlyArray
   return shares
 }
 
-/** The first `count` tokens as text; a character that the cut split is left out. */
-const cutTokens = (codec: Codec, ids: Int32Array, count: number): string => {
-  if (count <= 0) return ""
-  const text = codec.decode(ids.subarray(0, count))
-  let end = text.length
-  while (end > 0 && text[end - 1] === "\uFFFD") end--
-  return text.slice(0, end).trimEnd()
-}
-
 const rightTokens = (codec: Codec, text: string, documents: number, maxTokens: number): Observation => {
   const ids = codec.encode(text)
   return ids.length <= maxTokens
@@ -110,7 +91,7 @@ export const informationObservation = (
     const kept = lines.map((line, index) => {
       const own = encoded[index]
       const share = shares[index] ?? 0
-      return own === undefined || share >= own.length ? line : cutTokens(codec, own, share)
+      return own === undefined || share >= own.length ? line : leadingText(codec, own, share).trimEnd()
     })
     const cut = wrapInformation(kept.filter((line) => line !== "").join("\n"))
     const cutIds = codec.encode(cut)

@@ -102,7 +102,7 @@ export interface GenerateOptions {
  */
 export interface Generation {
   readonly ids: Int32Array
-  /** Under the distribution that was sampled: temperature, top-k and top-p applied. */
+  /** Under the distribution that was sampled: temperature, top-k and top-p applied; NaN where the engine cannot tell. */
   readonly logProbs: Float32Array
   /** Under the untruncated softmax at temperature 1. */
   readonly modelLogProbs: Float32Array
