@@ -6,6 +6,7 @@
 import { Context, type Effect, Schema, type Scope } from "effect"
 import type { Sampling } from "../domain/Sampling.ts"
 import type { FinishReason } from "../domain/Trajectory.ts"
+import { OutOfDeviceMemory } from "./Device.ts"
 
 /**
  * A context would become longer than the model can hold.
@@ -19,23 +20,6 @@ export class ContextOverflow extends Schema.TaggedError<ContextOverflow>()("Cont
 }) {
   override get message() {
     return `a context of ${this.tokens} tokens exceeds the model's ${this.limit}`
-  }
-}
-
-/**
- * The device has no memory left for a request.
- *
- * @category errors
- * @since 0.1.0
- */
-export class OutOfDeviceMemory extends Schema.TaggedError<OutOfDeviceMemory>()("OutOfDeviceMemory", {
-  device: Schema.String,
-  requestedBytes: Schema.Finite,
-  usedBytes: Schema.Finite,
-  limitBytes: Schema.Finite
-}) {
-  override get message() {
-    return `${this.device} is out of memory: ${this.requestedBytes} bytes requested, ${this.usedBytes} of ${this.limitBytes} in use`
   }
 }
 

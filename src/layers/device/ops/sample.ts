@@ -1,0 +1,105 @@
+/**
+ * Drawing tokens from logits.
+ *
+ * @since 0.1.0
+ */
+import * as tf from "@tensorflow/tfjs-core"
+import { hasKernel, output, runFused } from "./kernel.ts"
+
+/**
+ * How each row is drawn, all of length S. `uniform` holds one number in [0, 1) a row.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface SamplingRows {
+  readonly temperature: Float32Array
+  readonly topK: Int32Array
+  readonly topP: Float32Array
+  readonly uniform: Float32Array
+}
+
+/**
+ * `ids` int32 `[S]`; `logProb [S]` under the distribution that was sampled (0 for a greedy choice); `modelLogProb [S]`
+ * under the plain softmax of the logits.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Sampled {
+  readonly ids: tf.Tensor
+  readonly logProb: tf.Tensor
+  readonly modelLogProb: tf.Tensor
+}
+
+/** Probability that a token must have to stay, by row: the larger of what top-k and top-p ask for. */
+const thresholds = (probabilities: tf.Tensor, rows: SamplingRows): tf.Tensor => {
+  const [count = 0, vocab = 0] = probabilities.shape
+  const sorted = tf.topk(probabilities, vocab, true).values
+  const ranks = tf.range(0, vocab, 1, "float32")
+  const before = tf.cumsum(sorted, 1, true)
+  const limit = Float32Array.from(rows.topK, (k) => k <= 0 ? vocab : Math.min(k, vocab))
+  const mass = Float32Array.from(rows.topP, (p) => p >= 1 ? 2 : p)
+  const kept = tf.logicalAnd(
+    tf.less(ranks, tf.tensor2d(limit, [count, 1])),
+    tf.logicalOr(tf.less(before, tf.tensor2d(mass, [count, 1])), tf.equal(ranks, 0))
+  )
+  return tf.min(tf.where(kept, sorted, tf.onesLike(sorted)), 1, true)
+}
+
+/**
+ * Draws one token a row of `logits [S, V]`. The distribution is the softmax at the row's temperature, cut to its `topK`
+ * likeliest tokens (0: all) and of these to the smallest set whose mass reaches `topP`, ties at the border kept; the
+ * token is the first in vocabulary order whose cumulated probability exceeds the row's uniform number, so a row's
+ * draw does not depend on other rows. Temperature 0 takes the likeliest token.
+ *
+ * @category operations
+ * @since 0.1.0
+ */
+export const sample = (logits: tf.Tensor, rows: SamplingRows): Sampled => {
+  const [count = 0, vocab = 0] = logits.shape
+  if (hasKernel("SrSample")) {
+    const inputs = {
+      logits,
+      temperature: tf.tensor1d(rows.temperature),
+      topK: tf.tensor1d(rows.topK, "int32"),
+      topP: tf.tensor1d(rows.topP),
+      uniform: tf.tensor1d(rows.uniform)
+    }
+    const outputs = runFused("SrSample", inputs)
+    tf.dispose([inputs.temperature, inputs.topK, inputs.topP, inputs.uniform])
+    return { ids: output(outputs, 0), logProb: output(outputs, 1), modelLogProb: output(outputs, 2) }
+  }
+  return tf.tidy(() => {
+    const greedy = rows.temperature.some((t) => t === 0)
+    const allGreedy = rows.temperature.every((t) => t === 0)
+    const atOne = rows.temperature.every((t) => t === 1)
+    const truncated = rows.topK.some((k, i) => k > 0 && rows.temperature[i] !== 0) ||
+      rows.topP.some((p, i) => p < 1 && rows.temperature[i] !== 0)
+    const modelLogProbs = tf.logSoftmax(logits)
+    const at = (x: tf.Tensor, ids: tf.Tensor) => tf.gatherND(x, tf.stack([tf.range(0, count, 1, "int32"), ids], 1))
+    const best = greedy ? tf.cast(tf.argMax(logits, 1), "int32") : undefined
+    if (allGreedy && best !== undefined) {
+      return { ids: best, logProb: tf.zeros([count]), modelLogProb: at(modelLogProbs, best) }
+    }
+    const inverse = Float32Array.from(rows.temperature, (t) => t === 0 ? 1 : 1 / t)
+    const plain = atOne ? tf.exp(modelLogProbs) : tf.softmax(tf.mul(logits, tf.tensor2d(inverse, [count, 1])))
+    const probabilities = truncated
+      ? tf.mul(plain, tf.cast(tf.greaterEqual(plain, thresholds(plain, rows)), "float32"))
+      : plain
+    const cumulated = tf.cumsum(probabilities, 1)
+    const total = tf.slice(cumulated, [0, vocab - 1], [count, 1])
+    const bound = tf.mul(total, tf.tensor2d(rows.uniform, [count, 1]))
+    const below = tf.sum(tf.cast(tf.lessEqual(cumulated, bound), "int32"), 1)
+    const last = tf.sub(vocab - 1, tf.argMax(tf.reverse(tf.cast(tf.greater(probabilities, 0), "int32"), 1), 1))
+    const drawn = tf.minimum(tf.cast(below, "int32"), tf.cast(last, "int32"))
+    const drawnLogProb = tf.log(tf.div(at(probabilities, drawn), tf.reshape(total, [count])))
+    if (best === undefined) {
+      return { ids: drawn, logProb: drawnLogProb, modelLogProb: at(modelLogProbs, drawn) }
+    }
+    const isGreedy = tf.tensor1d(Array.from(rows.temperature, (t) => t === 0), "bool")
+    const ids = tf.cast(tf.where(isGreedy, best, drawn), "int32")
+    const logProb = tf.where(isGreedy, tf.zerosLike(drawnLogProb), drawnLogProb)
+    return { ids, logProb, modelLogProb: at(modelLogProbs, ids) }
+  })
+}
