@@ -4,5 +4,6 @@
  * @since 0.1.0
  */
 import { demo } from "./demo.ts"
+import { search } from "./search.ts"
 
-export const commands = [demo] as const
+export const commands = [demo, search] as const

@@ -1,0 +1,144 @@
+/**
+ * The flags by which commands choose a retriever, and the layer that they stand for.
+ *
+ * @since 0.1.0
+ */
+import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
+import { Config, type Duration, Effect, type FileSystem, Layer, Option, type Path, Schema } from "effect"
+import { type CliError, Flag } from "effect/cli"
+import * as RetrieverDiskCache from "../layers/retriever/RetrieverDiskCache.ts"
+import * as RetrieverLunr from "../layers/retriever/RetrieverLunr.ts"
+import * as RetrieverRemote from "../layers/retriever/RetrieverRemote.ts"
+import * as RetrieverResilient from "../layers/retriever/RetrieverResilient.ts"
+import type { Retriever } from "../services/Retriever.ts"
+import { userError } from "./userError.ts"
+
+/**
+ * Spread into the configuration of a command: `Command.make("x", { ...retrieverFlags, … })`.
+ *
+ * @category flags
+ * @since 0.1.0
+ */
+export const retrieverFlags = {
+  corpus: Flag.String("corpus").pipe(
+    Flag.withAlias("c"),
+    Flag.withMetavar("FILE"),
+    Flag.withDescription(
+      "Search this corpus: JSON lines, plain or .gz, {\"id\",\"contents\"} or {\"id\",\"title\",\"text\"}"
+    ),
+    Flag.optional
+  ),
+  remote: Flag.String("remote").pipe(
+    Flag.withAlias("r"),
+    Flag.withMetavar("URL"),
+    Flag.withDescription("Search through this server, e.g. http://127.0.0.1:8000/retrieve (or RETRIEVER_URL)"),
+    Flag.withFallbackConfig(Config.String("RETRIEVER_URL")),
+    Flag.optional
+  ),
+  dialect: Flag.Literals("dialect", RetrieverRemote.dialects).pipe(
+    Flag.withDescription("What the server wants to be sent"),
+    Flag.withDefault("search-r1" as const)
+  ),
+  timeout: Flag.String("timeout").pipe(
+    Flag.withSchema(Schema.DurationFromString),
+    Flag.withMetavar("DURATION"),
+    Flag.withDescription("Time for each attempt of a search through a server, e.g. \"5 seconds\" (default 30 seconds)"),
+    Flag.optional
+  ),
+  retries: Flag.Int("retries").pipe(
+    Flag.withSchema(Schema.Natural),
+    Flag.withDescription("Further attempts when a server fails"),
+    Flag.withDefault(3)
+  ),
+  rateLimit: Flag.Finite("rate-limit").pipe(
+    Flag.withSchema(Schema.Finite.check(Schema.isGreaterThan(0))),
+    Flag.withMetavar("PER-SECOND"),
+    Flag.withDescription("Requests a second that the server gets at most"),
+    Flag.optional
+  ),
+  cache: Flag.Literals("cache", ["memory", "disk", "off"]).pipe(
+    Flag.withDescription("Where answers are remembered; disk keeps a server's answers for the next run"),
+    Flag.withDefault("memory" as const)
+  )
+}
+
+/**
+ * What the flags parse to.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface RetrieverInput {
+  readonly corpus: Option.Option<string>
+  readonly remote: Option.Option<string>
+  readonly dialect: RetrieverRemote.Dialect
+  readonly timeout: Option.Option<Duration.Duration>
+  readonly retries: number
+  readonly rateLimit: Option.Option<number>
+  readonly cache: "memory" | "disk" | "off"
+}
+
+const remoteLayer = (url: string, input: RetrieverInput) => {
+  const memory = input.cache === "off" ? false : undefined
+  const resilient = RetrieverResilient.layer({
+    timeLimit: { duration: Option.getOrUndefined(input.timeout) },
+    retry: { times: input.retries },
+    rateLimit: Option.match(input.rateLimit, { onNone: () => false as const, onSome: (limit) => ({ limit }) }),
+    // a batch of one query a request would only be taken apart again
+    batching: input.dialect === "skyrl" ? false : undefined,
+    cache: input.cache === "disk" ? false : memory
+  })
+  const server = resilient.pipe(
+    Layer.provide(RetrieverRemote.layer({ url, dialect: input.dialect })),
+    Layer.provide(NodeHttpClient.layerUndici)
+  )
+  return input.cache === "disk"
+    ? RetrieverResilient.layer({
+      timeLimit: false,
+      concurrency: false,
+      retry: false,
+      batching: false
+    }).pipe(Layer.provide(RetrieverDiskCache.layer()), Layer.provide(server))
+    : server
+}
+
+const corpusLayer = (path: string, input: RetrieverInput) => {
+  const lunr = RetrieverLunr.layerFile(path, input.cache === "off" ? { cacheDirectory: false } : undefined)
+  return RetrieverResilient.layer({
+    timeLimit: false,
+    concurrency: false,
+    retry: false,
+    batching: false,
+    cache: input.cache === "off" ? false : undefined
+  }).pipe(
+    Layer.provide(lunr),
+    Layer.catch((error) => Layer.effectContext(Effect.fail(userError(error))))
+  )
+}
+
+const isHttpUrl = (text: string): boolean => URL.canParse(text) && /^https?:$/.test(new URL(text).protocol)
+
+/**
+ * The retriever that the flags choose. `--corpus` is searched by lunr in this process; `--remote` by a server, with
+ * time limit, retries, batching and cache around it. Without either, `defaultCorpus` is searched where there is one.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const retrieverLayer = (
+  input: RetrieverInput,
+  options?: { readonly defaultCorpus?: string | undefined }
+): Layer.Layer<Retriever, CliError.UserError, FileSystem.FileSystem | Path.Path> => {
+  const corpus = Option.getOrUndefined(input.corpus)
+  const remote = Option.getOrUndefined(input.remote)
+  const failure = (message: string, hint?: string) => Layer.effectContext(Effect.fail(userError(message, hint)))
+  if (corpus !== undefined) return corpusLayer(corpus, input)
+  if (remote !== undefined) {
+    return isHttpUrl(remote)
+      ? remoteLayer(remote, input)
+      : failure(`--remote ${remote} is no http(s) URL`, "For example: --remote http://127.0.0.1:8000/retrieve")
+  }
+  return options?.defaultCorpus === undefined
+    ? failure("What shall be searched?", "Name a file with --corpus FILE or a server with --remote URL.")
+    : corpusLayer(options.defaultCorpus, input)
+}

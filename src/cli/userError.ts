@@ -1,0 +1,20 @@
+/**
+ * Failures as the command line shows them: one sentence, no stack.
+ *
+ * @since 0.1.0
+ */
+import { CliError } from "effect/cli"
+
+/**
+ * Turns a typed error into one whose message alone is printed; `hint` says how to mend it.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export const userError = (error: Error | string, hint?: string): CliError.UserError => {
+  const message = typeof error === "string" ? error : error.message
+  return new CliError.UserError({
+    cause: error,
+    userMessage: hint === undefined ? message : `${message}\n${hint}`
+  })
+}

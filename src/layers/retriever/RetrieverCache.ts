@@ -1,0 +1,82 @@
+/**
+ * Remembers answers in memory.
+ *
+ * @since 0.1.0
+ */
+import { Clock, Duration, Effect, Layer } from "effect"
+import type { ScoredDocument } from "../../domain/Document.ts"
+import { Retriever } from "../../services/Retriever.ts"
+import * as Flights from "./flights.ts"
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  /** Answers to remember; the one used longest ago makes room. Default 16,384. */
+  readonly capacity?: number | undefined
+  /** How long an answer holds. Default for ever. */
+  readonly timeToLive?: Duration.Input | undefined
+}
+
+interface Entry {
+  readonly documents: ReadonlyArray<ScoredDocument>
+  readonly expires: number
+}
+
+/**
+ * Answers a search that was answered before without asking again, and asks only once for equal searches at the same
+ * time. Failures are not remembered.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (options?: Options): Layer.Layer<Retriever, never, Retriever> =>
+  Layer.effect(
+    Retriever,
+    Effect.gen(function*() {
+      const inner = yield* Retriever
+      const clock = yield* Clock.Clock
+      const capacity = Math.max(1, options?.capacity ?? 16_384)
+      const timeToLive = options?.timeToLive === undefined
+        ? Number.POSITIVE_INFINITY
+        : Duration.toMillis(Duration.fromInputUnsafe(options.timeToLive))
+      // a Map iterates in insertion order: the first key is the one used longest ago
+      const entries = new Map<string, Entry>()
+      const keyOf = (query: string, topK: number) => `${topK} ${query}`
+
+      const remembered = (query: string, topK: number): ReadonlyArray<ScoredDocument> | undefined => {
+        const key = keyOf(query, topK)
+        const entry = entries.get(key)
+        if (entry === undefined) return undefined
+        entries.delete(key)
+        if (entry.expires <= clock.currentTimeMillisUnsafe()) return undefined
+        entries.set(key, entry)
+        return entry.documents
+      }
+
+      const ask = Flights.make({
+        inner,
+        scope: yield* Effect.scope,
+        maxBatch: Number.POSITIVE_INFINITY,
+        onSuccess: (query, topK, documents) => {
+          entries.set(keyOf(query, topK), { documents, expires: clock.currentTimeMillisUnsafe() + timeToLive })
+          for (const oldest of entries.keys()) {
+            if (entries.size <= capacity) break
+            entries.delete(oldest)
+          }
+        }
+      })
+
+      return Retriever.fromSearchMany(inner.name, (queries, searchOptions) =>
+        Effect.suspend(() => {
+          const known = queries.map((query) => remembered(query, searchOptions.topK))
+          const missing = queries.filter((_, index) => known[index] === undefined)
+          if (missing.length === 0) return Effect.succeed(known.map((documents) => documents ?? []))
+          return Effect.map(ask(missing, searchOptions), (answers) => {
+            let next = 0
+            return known.map((documents) => documents ?? answers[next++] ?? [])
+          })
+        }))
+    })
+  )
