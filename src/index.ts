@@ -1,6 +1,7 @@
 /**
  * @since 0.1.0
  */
+export * as Answer from "./domain/Answer.ts"
 export * as Codec from "./domain/Codec.ts"
 export * as Corpus from "./domain/Corpus.ts"
 export * as Document from "./domain/Document.ts"
@@ -17,6 +18,8 @@ export * from "./domain/Question.ts"
 export * as Rope from "./domain/Rope.ts"
 export * as Sampling from "./domain/Sampling.ts"
 export * as Trajectory from "./domain/Trajectory.ts"
+export * as Transcript from "./domain/Transcript.ts"
+export * as TranscriptParser from "./domain/TranscriptParser.ts"
 export * as PolicyReplay from "./layers/policy/PolicyReplay.ts"
 export * as PolicyScripted from "./layers/policy/PolicyScripted.ts"
 export * as CorpusFile from "./layers/retriever/CorpusFile.ts"
