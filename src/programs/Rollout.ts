@@ -7,7 +7,7 @@
  *
  * @since 0.1.0
  */
-import { Duration, Effect, type Result, Semaphore, Stream } from "effect"
+import { Duration, Effect, type Result, Scheduler, Semaphore, Stream } from "effect"
 import * as Group from "../domain/Group.ts"
 import { completed, failed, type RolloutOutcome } from "../domain/Outcome.ts"
 import { renderPrompt } from "../domain/Protocol.ts"
@@ -16,6 +16,7 @@ import type { PromptSegment } from "../domain/Trajectory.ts"
 import type { Policy } from "../services/Policy.ts"
 import { Retriever, type RetrieverError } from "../services/Retriever.ts"
 import { type ChatTemplateError, Tokenizer } from "../services/Tokenizer.ts"
+import * as FairScheduler from "./FairScheduler.ts"
 import {
   defaults,
   type Options,
@@ -151,7 +152,8 @@ export const groups = <E, R>(
           concurrency: Math.ceil(resolved.concurrency / resolved.groupSize) + 1,
           unordered: resolved.order === "completion"
         }
-      )
+      ),
+      Stream.provideService(Scheduler.Scheduler, FairScheduler.shared)
     )))
 }
 
@@ -177,6 +179,7 @@ export const outcomes = <E, R>(
     Stream.mapEffect(({ instance, prompt, sample }) => attempt(instance, prompt, sample, resolved), {
       concurrency: resolved.concurrency,
       unordered
-    })
+    }),
+    Stream.provideService(Scheduler.Scheduler, FairScheduler.shared)
   )
 }

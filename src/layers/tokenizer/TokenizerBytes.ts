@@ -20,7 +20,7 @@ const markup = "<|endoftext|>"
 const encoder = new TextEncoder()
 
 const encode = (text: string): Int32Array => {
-  if (!text.includes(markup)) return Int32Array.from(encoder.encode(text))
+  if (!text.includes(markup)) return new Int32Array(encoder.encode(text))
   const ids: Array<number> = []
   text.split(markup).forEach((part, index) => {
     if (index > 0) ids.push(endOfText)
@@ -36,7 +36,7 @@ const decode = (ids: Int32Array, skipSpecialTokens: boolean): string => {
   for (let i = 0; i <= ids.length; i++) {
     const id = ids[i]
     if (id !== undefined && id >= 0 && id < 256) continue
-    if (i > start) text += decoder.decode(Uint8Array.from(ids.subarray(start, i)))
+    if (i > start) text += decoder.decode(new Uint8Array(ids.subarray(start, i)))
     start = i + 1
     if (id === endOfText) text += skipSpecialTokens ? "" : markup
     else if (id !== undefined) text += "\uFFFD"
