@@ -9,6 +9,7 @@ import { formatDocuments, parseAction, renderPrompt, wrapInformation } from "../
 import { Question } from "../src/domain/Question.ts"
 import * as PolicyScripted from "../src/layers/policy/PolicyScripted.ts"
 import * as TokenizerBytes from "../src/layers/tokenizer/TokenizerBytes.ts"
+import * as FairScheduler from "../src/programs/FairScheduler.ts"
 import * as Rollout from "../src/programs/Rollout.ts"
 import { Retriever } from "../src/services/Retriever.ts"
 
@@ -39,6 +40,7 @@ const questions = Array.from({ length: promptCount }, (_, index) =>
   }))
 
 const layers = Layer.mergeAll(
+  FairScheduler.layer,
   PolicyScripted.layer(turns),
   Layer.succeed(Retriever, Retriever.fromSearch("memory", () => Effect.succeed(documents)))
 ).pipe(Layer.provideMerge(TokenizerBytes.layer))

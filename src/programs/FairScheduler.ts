@@ -7,7 +7,7 @@
  *
  * @since 0.1.0
  */
-import { Scheduler } from "effect"
+import { Layer, Scheduler } from "effect"
 
 interface Bucket {
   readonly priority: number
@@ -99,9 +99,10 @@ export const make = (sliceMillis = 5): Scheduler.Scheduler => {
 }
 
 /**
- * The scheduler that all programs of this package share in a process.
+ * Runs the fibers of a program with time slices of 5 ms. For the edge of a program; not under a test clock, whose
+ * adjustments expect fibers to run until they wait.
  *
- * @category constants
+ * @category layers
  * @since 0.1.0
  */
-export const shared: Scheduler.Scheduler = make()
+export const layer: Layer.Layer<never> = Layer.sync(Scheduler.Scheduler, () => make())

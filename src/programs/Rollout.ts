@@ -3,11 +3,12 @@
  *
  * Each rollout is a fiber of its own with its own deadline. It ends in `Completed` or `Failed`; interrupting the stream
  * interrupts every generation and search in flight and frees their sessions. Nothing is started that the consumer has
- * not made room for.
+ * not made room for. Provide `FairScheduler.layer` at the edge of the program where hundreds of rollouts share a process
+ * with sockets and timers.
  *
  * @since 0.1.0
  */
-import { Duration, Effect, type Result, Scheduler, Semaphore, Stream } from "effect"
+import { Duration, Effect, type Result, Semaphore, Stream } from "effect"
 import * as Group from "../domain/Group.ts"
 import { completed, failed, type RolloutOutcome } from "../domain/Outcome.ts"
 import { renderPrompt } from "../domain/Protocol.ts"
@@ -16,7 +17,6 @@ import type { PromptSegment } from "../domain/Trajectory.ts"
 import type { Policy } from "../services/Policy.ts"
 import { Retriever, type RetrieverError } from "../services/Retriever.ts"
 import { type ChatTemplateError, Tokenizer } from "../services/Tokenizer.ts"
-import * as FairScheduler from "./FairScheduler.ts"
 import {
   defaults,
   type Options,
@@ -152,8 +152,7 @@ export const groups = <E, R>(
           concurrency: Math.ceil(resolved.concurrency / resolved.groupSize) + 1,
           unordered: resolved.order === "completion"
         }
-      ),
-      Stream.provideService(Scheduler.Scheduler, FairScheduler.shared)
+      )
     )))
 }
 
@@ -179,7 +178,6 @@ export const outcomes = <E, R>(
     Stream.mapEffect(({ instance, prompt, sample }) => attempt(instance, prompt, sample, resolved), {
       concurrency: resolved.concurrency,
       unordered
-    }),
-    Stream.provideService(Scheduler.Scheduler, FairScheduler.shared)
+    })
   )
 }
