@@ -24,4 +24,11 @@ export const embeddingGrad = (ids: tf.Tensor, dy: tf.Tensor, vocab: number): tf.
  * @since 0.1.0
  */
 export const embedding = (table: tf.Tensor, ids: tf.Tensor): tf.Tensor =>
-  differentiable([table], () => tf.gather(table, ids), (dy) => [embeddingGrad(ids, dy, table.shape[0] ?? 0)])
+  differentiable(
+    [table],
+    (save) => {
+      save([ids])
+      return tf.gather(table, ids)
+    },
+    (dy, saved) => [embeddingGrad(output(saved, 0), dy, table.shape[0] ?? 0)]
+  )

@@ -148,13 +148,13 @@ export const tokenLogProb = (
     [hidden, head],
     (save) => {
       const forward = tokenLogProbForward(hidden, head, targets, temperature)
-      save([forward.logProb, forward.entropy, forward.lse])
+      save([forward.logProb, forward.entropy, forward.lse, targets])
       return tf.stack([forward.logProb, forward.entropy])
     },
     (dy, saved) => {
       const forward = { logProb: output(saved, 0), entropy: output(saved, 1), lse: output(saved, 2) }
       const [dLogProb, dEntropy] = tf.unstack(dy)
       if (dLogProb === undefined) return []
-      return tokenLogProbGrad(hidden, head, targets, forward, dLogProb, dEntropy, temperature)
+      return tokenLogProbGrad(hidden, head, output(saved, 3), forward, dLogProb, dEntropy, temperature)
     }
   )
