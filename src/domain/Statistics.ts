@@ -1,0 +1,106 @@
+/**
+ * Masked statistics (`torch_functional.py`, spec 4.2), accumulated in 64 bits.
+ *
+ * @since 0.1.0
+ */
+import { Result, Schema } from "effect"
+
+/**
+ * A mask selects fewer values than a statistic needs. The reference computes NaN there.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class EmptyMask extends Schema.TaggedError<EmptyMask>()("EmptyMask", {
+  statistic: Schema.String,
+  selected: Schema.Natural,
+  needed: Schema.Natural
+}) {
+  override get message() {
+    return `the ${this.statistic} needs at least ${this.needed} selected values, the mask selects ${this.selected}`
+  }
+}
+
+/**
+ * The mean of the selected values. `values` and `mask` have the same shape.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const maskedMean = (values: ArrayLike<number>, mask: Uint8Array): Result.Result<number, EmptyMask> => {
+  let [sum, selected] = [0, 0]
+  for (let index = 0; index < mask.length; index++) {
+    if (mask[index] !== 1) continue
+    sum += values[index]!
+    selected += 1
+  }
+  return selected === 0
+    ? Result.fail(new EmptyMask({ statistic: "mean", selected, needed: 1 }))
+    : Result.succeed(sum / selected)
+}
+
+/**
+ * Mean and sample variance (divisor n − 1) of the selected values.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const maskedMoments = (
+  values: ArrayLike<number>,
+  mask: Uint8Array
+): Result.Result<{ readonly mean: number; readonly variance: number }, EmptyMask> => {
+  let [sum, selected] = [0, 0]
+  for (let index = 0; index < mask.length; index++) {
+    if (mask[index] !== 1) continue
+    sum += values[index]!
+    selected += 1
+  }
+  if (selected < 2) return Result.fail(new EmptyMask({ statistic: "variance", selected, needed: 2 }))
+  const mean = sum / selected
+  let squares = 0
+  for (let index = 0; index < mask.length; index++) {
+    if (mask[index] !== 1) continue
+    const deviation = values[index]! - mean
+    squares += deviation * deviation
+  }
+  return Result.succeed({ mean, variance: squares / (selected - 1) })
+}
+
+/**
+ * (x − mean)/√(variance + 1e-8) with the moments of the selected values, for every value, selected or not
+ * (`masked_whiten`).
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const whiten = (values: ArrayLike<number>, mask: Uint8Array): Result.Result<Float32Array, EmptyMask> =>
+  Result.map(maskedMoments(values, mask), ({ mean, variance }) => {
+    const scale = 1 / Math.sqrt(variance + 1e-8)
+    const whitened = new Float32Array(values.length)
+    for (let index = 0; index < whitened.length; index++) whitened[index] = (values[index]! - mean) * scale
+    return whitened
+  })
+
+/**
+ * Mean, maximum and minimum of the selected values under `name/mean`, `name/max` and `name/min`; nothing when none is
+ * selected.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const summary = (
+  name: string,
+  values: ArrayLike<number>,
+  mask?: Uint8Array | undefined
+): Readonly<Record<string, number>> => {
+  let [sum, selected, max, min] = [0, 0, Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY]
+  for (let index = 0; index < values.length; index++) {
+    if (mask !== undefined && mask[index] !== 1) continue
+    const value = values[index]!
+    sum += value
+    selected += 1
+    if (value > max) max = value
+    if (value < min) min = value
+  }
+  return selected === 0 ? {} : { [`${name}/mean`]: sum / selected, [`${name}/max`]: max, [`${name}/min`]: min }
+}
