@@ -18,3 +18,6 @@ export const readShared = (name: string): string => {
   const bytes = readFileSync(sharedPath(name))
   return (name.endsWith(".gz") ? gunzipSync(bytes) : bytes).toString("utf8")
 }
+
+/** The parsed content of a JSON file of the shared data, whose form the caller knows. */
+export const readSharedJson = <A>(name: string): A => JSON.parse(readShared(name))

@@ -1,0 +1,156 @@
+/**
+ * Saves a model in Hugging Face's layout, so that transformers and others load it.
+ *
+ * @since 0.1.0
+ */
+import { Effect, FileSystem, Path } from "effect"
+import * as HuggingFaceConfig from "../../domain/HuggingFaceConfig.ts"
+import { ModelConfig, type Precision } from "../../domain/ModelConfig.ts"
+import * as ModelTensors from "../../domain/ModelTensors.ts"
+import { fileNames } from "./HuggingFaceModel.ts"
+import { fromPlatform, ModelFileIo, type ModelFileMissing } from "./ModelFileErrors.ts"
+import * as Safetensors from "./Safetensors.ts"
+
+/**
+ * What to save. `read` is asked for one weight at a time, so no second copy of the model is made.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface SaveOptions<E, R> {
+  readonly config: ModelConfig
+  readonly read: (tensor: ModelTensors.TensorSpec) => Effect.Effect<Float32Array, E, R>
+  /** The number format of the weights; that of the configuration unless told. */
+  readonly precision?: Precision | undefined
+  /** Bytes of weights beyond which they are spread over several files (5 GB unless told). */
+  readonly maxShardBytes?: number | undefined
+  /** A folder whose tokenizer and generation settings belong to the model: they are copied. */
+  readonly companionsFrom?: string | undefined
+}
+
+/** Files beside the weights that a model cannot be used without. */
+const isCompanion = (name: string): boolean =>
+  /^(tokenizer.*|special_tokens_map\.json|added_tokens\.json|chat_template\..*|vocab\..*|merges\.txt|generation_config\.json|.*\.tiktoken)$/u
+    .test(name)
+
+/** Files that a save replaces: those of an earlier save of any size. */
+const isReplaced = (name: string): boolean =>
+  name === fileNames.config || /^model(-\d+-of-\d+)?\.safetensors(\.index\.json)?$/u.test(name)
+
+const bytesPerNumber: Readonly<Record<Precision, number>> = { float32: 4, float16: 2, bfloat16: 2 }
+
+const shardsOf = (
+  config: ModelConfig,
+  precision: Precision,
+  maxBytes: number
+): ReadonlyArray<ReadonlyArray<ModelTensors.TensorSpec>> => {
+  const shards: Array<Array<ModelTensors.TensorSpec>> = []
+  let room = 0
+  for (const spec of ModelTensors.tensors(config)) {
+    const bytes = ModelTensors.elements(spec.shape) * bytesPerNumber[precision]
+    const last = shards.at(-1)
+    if (last === undefined || bytes > room) {
+      shards.push([spec])
+      room = maxBytes - bytes
+    } else {
+      last.push(spec)
+      room -= bytes
+    }
+  }
+  return shards
+}
+
+const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`
+
+const writeModel = Effect.fnUntraced(function*<E, R>(directory: string, options: SaveOptions<E, R>) {
+  const fs = yield* FileSystem.FileSystem
+  const { join } = yield* Path.Path
+  const precision = options.precision ?? options.config.precision
+  const config = new ModelConfig({ ...options.config, precision })
+  const shards = shardsOf(config, precision, options.maxShardBytes ?? 5_000_000_000)
+  const names = shards.map((_, index) => {
+    const number = (value: number) => String(value).padStart(5, "0")
+    return shards.length === 1
+      ? fileNames.weights
+      : `model-${number(index + 1)}-of-${number(shards.length)}.safetensors`
+  })
+  for (const [index, shard] of shards.entries()) {
+    yield* Safetensors.write(join(directory, names[index]!), shard, { precision, read: options.read })
+  }
+  const text = (name: string, content: unknown) => {
+    const path = join(directory, name)
+    return fs.writeFileString(path, json(content)).pipe(Effect.mapError(fromPlatform(path)))
+  }
+  if (shards.length > 1) {
+    const places = shards.flatMap((shard, index) => shard.map(({ name }) => [name, names[index]!] as const))
+    yield* text(fileNames.index, {
+      metadata: { total_size: ModelTensors.parameterCount(config) * bytesPerNumber[precision] },
+      weight_map: Object.fromEntries(places.sort(([a], [b]) => a < b ? -1 : 1))
+    })
+  }
+  yield* text(fileNames.config, HuggingFaceConfig.encode(config))
+})
+
+const copyEntries = Effect.fnUntraced(function*(from: string, to: string, wanted: (name: string) => boolean) {
+  const fs = yield* FileSystem.FileSystem
+  const { join } = yield* Path.Path
+  const names = yield* fs.readDirectory(from).pipe(Effect.mapError(fromPlatform(from)))
+  for (const name of names.filter(wanted)) {
+    yield* fs.copy(join(from, name), join(to, name), { overwrite: true }).pipe(
+      Effect.mapError(fromPlatform(join(from, name)))
+    )
+  }
+})
+
+/** Puts the finished folder in the place of `directory`, whose content moves to `old` and back if that fails. */
+const replace = Effect.fnUntraced(function*(finished: string, directory: string, old: string | undefined) {
+  const fs = yield* FileSystem.FileSystem
+  if (old === undefined) return yield* fs.rename(finished, directory)
+  yield* fs.rename(directory, old)
+  yield* fs.rename(finished, directory).pipe(Effect.tapError(() => fs.rename(old, directory)))
+  yield* fs.remove(old, { recursive: true, force: true })
+})
+
+/** Removes what a save leaves, but for the old content should it neither have been replaced nor put back. */
+const clean = Effect.fnUntraced(function*(workshop: string, finished: string) {
+  const fs = yield* FileSystem.FileSystem
+  yield* fs.remove(finished, { recursive: true, force: true })
+  const left = yield* fs.readDirectory(workshop)
+  if (left.length === 0) yield* fs.remove(workshop, { recursive: true })
+})
+
+/**
+ * Saves a model into `directory`, which may exist: its weights and configuration are replaced, other files in it stay.
+ * Everything is written beside it first and put in place at the end, so after a failure or an interruption the folder
+ * is what it was. Equal weights give equal bytes.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const save = Effect.fn("HuggingFaceWriter.save")(function*<E, R>(
+  directory: string,
+  options: SaveOptions<E, R>
+): Effect.fn.Return<void, E | ModelFileIo | ModelFileMissing, R | FileSystem.FileSystem | Path.Path> {
+  const fs = yield* FileSystem.FileSystem
+  const { basename, dirname, join, resolve } = yield* Path.Path
+  const target = resolve(directory)
+  const failed = Effect.mapError(fromPlatform(target))
+  const exists = yield* failed(fs.exists(target))
+  if (exists && (yield* failed(fs.stat(target))).type !== "Directory") {
+    return yield* new ModelFileIo({ path: target, reason: "it is a file; a model is saved into a folder" })
+  }
+  const parent = dirname(target)
+  yield* failed(fs.makeDirectory(parent, { recursive: true }))
+  const workshop = yield* failed(fs.makeTempDirectory({ directory: parent, prefix: `.${basename(target)}.partial-` }))
+  const finished = join(workshop, "model")
+  yield* Effect.gen(function*() {
+    // A folder of its own: the temporary one is closed to other users.
+    yield* failed(fs.makeDirectory(finished))
+    yield* writeModel(finished, options)
+    if (exists) yield* copyEntries(target, finished, (name) => !isReplaced(name))
+    if (options.companionsFrom !== undefined) yield* copyEntries(options.companionsFrom, finished, isCompanion)
+    yield* Effect.uninterruptible(failed(replace(finished, target, exists ? join(workshop, "replaced") : undefined)))
+  }).pipe(
+    Effect.ensuring(Effect.ignore(clean(workshop, finished)))
+  )
+})

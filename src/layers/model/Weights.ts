@@ -1,0 +1,71 @@
+/**
+ * A model's configuration and weights, whatever files they come from.
+ *
+ * @since 0.1.0
+ */
+import { Effect, FileSystem, Path, type Stream } from "effect"
+import type { ModelConfig } from "../../domain/ModelConfig.ts"
+import type { TensorSpec } from "../../domain/ModelTensors.ts"
+import * as HuggingFaceModel from "./HuggingFaceModel.ts"
+export { save, type SaveOptions } from "./HuggingFaceWriter.ts"
+import * as Llama2c from "./Llama2c.ts"
+import { fromPlatform, ModelFileMissing, type ModelLoadError } from "./ModelFileErrors.ts"
+
+/**
+ * A weight in float32, row by row.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Tensor extends TensorSpec {
+  readonly data: Float32Array
+}
+
+/**
+ * A model that can be loaded. `tensors` reads each weight of `ModelTensors.tensors(config)` once, in that order and one
+ * at a time, and can be run again.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Weights {
+  readonly config: ModelConfig
+  readonly tensors: Stream.Stream<Tensor, ModelLoadError>
+}
+
+/**
+ * Finds the llama2.c weights of a folder: the one `.bin` file that is no tokenizer and no pickle of PyTorch.
+ */
+const llama2cFile = (names: ReadonlyArray<string>): string | undefined => {
+  const candidates = names.filter((name) => name.endsWith(".bin") && !/^(tok|pytorch_model|training_args)/u.test(name))
+  return candidates.length === 1 ? candidates[0] : undefined
+}
+
+/**
+ * Opens a model: a folder in Hugging Face's layout (`config.json` and safetensors, whole or sharded), a llama2.c `.bin`
+ * file, or a folder with one. All of the configuration and the names, types, shapes and places of all tensors are
+ * checked before this succeeds; numbers are read by the stream.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const read = Effect.fn("Weights.read")(function*(
+  path: string
+): Effect.fn.Return<Weights, ModelLoadError, FileSystem.FileSystem | Path.Path> {
+  const fs = yield* FileSystem.FileSystem
+  const { join } = yield* Path.Path
+  const info = yield* fs.stat(path).pipe(Effect.mapError(fromPlatform(path)))
+  if (info.type !== "Directory") {
+    return path.endsWith(".bin")
+      ? yield* Llama2c.read(path)
+      : yield* new ModelFileMissing({
+        path,
+        reason: "expected a folder with config.json and safetensors, or a llama2.c file whose name ends in .bin"
+      })
+  }
+  const names = yield* fs.readDirectory(path).pipe(Effect.mapError(fromPlatform(path)))
+  const bin = llama2cFile(names)
+  return bin !== undefined && !names.includes("config.json")
+    ? yield* Llama2c.read(join(path, bin))
+    : yield* HuggingFaceModel.read(path)
+})
