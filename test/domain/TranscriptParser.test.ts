@@ -1,11 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
-import { existsSync, readFileSync } from "node:fs"
-import { gunzipSync } from "node:zlib"
 import * as Answer from "../../src/domain/Answer.ts"
 import * as Protocol from "../../src/domain/Protocol.ts"
 import * as Transcript from "../../src/domain/Transcript.ts"
 import { parse } from "../../src/domain/TranscriptParser.ts"
+import { hasShared, readShared } from "../sharedData.ts"
 
 /** A short form of a response: `P` policy, `S` search observation, `T` truncated one, `I` invalid-action message. */
 const shape = (response: string, prompt?: string) =>
@@ -288,10 +287,10 @@ describe("properties", () => {
   })
 })
 
-const recorded = new URL("../../../shared/data/search-r1/trajectories/bamboogle_instruct.json.gz", import.meta.url)
+const recorded = "search-r1/trajectories/bamboogle_instruct.json.gz"
 
 describe("recorded trajectories", () => {
-  it.skipIf(!existsSync(recorded))("of a released checkpoint grade as their harness graded them", () => {
+  it.skipIf(!hasShared(recorded))("of ../shared/data grade as their harness graded them", () => {
     const Log = Schema.fromJsonString(Schema.Array(Schema.Struct({
       golden_answers: Schema.Array(Schema.String),
       output: Schema.Struct({
@@ -301,7 +300,7 @@ describe("recorded trajectories", () => {
         metric_score: Schema.Struct({ em: Schema.Finite, acc: Schema.Finite, f1: Schema.Finite })
       })
     })))
-    const log = Schema.decodeUnknownSync(Log)(gunzipSync(readFileSync(recorded)).toString())
+    const log = Schema.decodeSync(Log)(readShared(recorded))
     assert.lengthOf(log, 125)
     for (const { golden_answers, output } of log) {
       const transcript = parse(output.final_response, { prompt: output.query })
