@@ -5,7 +5,7 @@
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
-import { Effect } from "effect"
+import { Effect, Layer, Logger } from "effect"
 import { Command } from "effect/cli"
 import { commands } from "./cli/commands.ts"
 import { version } from "./cli/version.ts"
@@ -15,4 +15,7 @@ const root = Command.make("search-r1").pipe(
   Command.withSubcommands(commands)
 )
 
-root.pipe(Command.run({ version }), Effect.provide(NodeServices.layer), NodeRuntime.runMain)
+// standard output belongs to results: `search --json | jq` must not meet a log line
+const services = Layer.merge(NodeServices.layer, Layer.succeed(Logger.LogToStderr, true))
+
+root.pipe(Command.run({ version }), Effect.provide(services), NodeRuntime.runMain)

@@ -2,7 +2,7 @@
  * What every Retriever must do, whatever is behind it. Each implementation is run over `passages`.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Fiber, Layer, Schema, Scope } from "effect"
+import { Context, Effect, Fiber, Layer, Schema, type Scope } from "effect"
 import { Retriever, type RetrieverError } from "../../src/services/Retriever.ts"
 import { passages, queries, unknown } from "../support/passages.ts"
 

@@ -1,3 +1,5 @@
+// Sockets are counted where they are: below Effect's server.
+// @effect-diagnostics nodeBuiltinImport:off
 /**
  * A real HTTP server on a free port of the loopback, which counts what it sees.
  */
@@ -12,7 +14,7 @@ export interface TestServer {
   readonly headers: Array<IncomingMessage["headers"]>
   /** Connections that are open now. */
   readonly open: () => number
-  /** Waits until a condition holds, looking again after each event of the server and each millisecond. */
+  /** Waits until a condition holds, looking again each millisecond of the (live) clock. */
   readonly until: (condition: () => boolean) => Effect.Effect<void>
 }
 
@@ -44,15 +46,7 @@ export const serve = (handler: Handler): Effect.Effect<TestServer, never, Scope.
         const address = http.address()
         const port = typeof address === "object" && address !== null ? address.port : 0
         const until = (condition: () => boolean): Effect.Effect<void> =>
-          Effect.callback((done) => {
-            const timer = setInterval(() => {
-              if (condition()) {
-                clearInterval(timer)
-                done(Effect.void)
-              }
-            }, 1)
-            return Effect.sync(() => clearInterval(timer))
-          })
+          Effect.suspend(() => condition() ? Effect.void : Effect.andThen(Effect.sleep("1 millis"), until(condition)))
         resume(Effect.succeed({
           server: { url: `http://127.0.0.1:${port}/retrieve`, bodies, headers, open: () => sockets.size, until },
           close: () => {
