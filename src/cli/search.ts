@@ -4,31 +4,20 @@
  * @since 0.1.0
  */
 import { Console, Effect, Option, Schema, Stdio, Stream, Terminal } from "effect"
-import { Argument, CliError, Command, Flag, TerminalCapabilities } from "effect/cli"
+import { Argument, CliError, Command, Flag } from "effect/cli"
 import { displayTitle, ScoredDocument } from "../domain/Document.ts"
 import { Retriever } from "../services/Retriever.ts"
 import { retrieverFlags, retrieverLayer } from "./retrieverFlags.ts"
+import { printable, type Style, style as terminalStyle } from "./style.ts"
 import { userError } from "./userError.ts"
 
-interface Style {
-  readonly heading: (text: string) => string
-  readonly title: (text: string) => string
-  readonly faint: (text: string) => string
-}
-
-const paint = (code: number) => (text: string) => `\u001B[${code}m${text}\u001B[0m`
-const plain: Style = { heading: (text) => text, title: (text) => text, faint: (text) => text }
-const colored: Style = { heading: paint(36), title: paint(1), faint: paint(2) }
-
-/** Passages may hold anything; what would steer a terminal is not printed. */
-// oxlint-disable-next-line no-control-regex
-const printable = (text: string): string => text.replaceAll(/[\u0000-\u001F\u007F-\u009F]+/g, " ").trim()
+const oneLine = (text: string): string => printable(text).replaceAll("\n", " ").trim()
 
 /** Breaks a text into lines of at most `width` characters; the last of `limit` lines ends in an ellipsis. */
 const wrap = (text: string, width: number, limit: number): ReadonlyArray<string> => {
   const lines: Array<string> = []
   let line = ""
-  for (const word of printable(text).split(/\s+/)) {
+  for (const word of oneLine(text).split(/\s+/)) {
     if (line !== "" && line.length + 1 + word.length > width) {
       lines.push(line)
       if (lines.length === limit) return [...lines.slice(0, -1), `${line.slice(0, width - 2)} …`]
@@ -45,12 +34,12 @@ const show = (
 ): string => {
   const { faint, heading, title } = options.style
   const passages = documents.flatMap((document, index) => [
-    `${String(index + 1).padStart(3)}  ${title(printable(displayTitle(document)))}  ${
-      faint(`score ${document.score.toPrecision(4)} · id ${printable(document.id)}`)
+    `${String(index + 1).padStart(3)}  ${title(oneLine(displayTitle(document)))}  ${
+      faint(`score ${document.score.toPrecision(4)} · id ${oneLine(document.id)}`)
     }`,
     ...wrap(document.text, options.width - 5, options.lines).map((line) => `     ${line}`)
   ])
-  return [heading(printable(query) || "(empty query)"), ...(passages.length === 0 ? ["  no passage found"] : passages)]
+  return [heading(oneLine(query) || "(empty query)"), ...(passages.length === 0 ? ["  no passage found"] : passages)]
     .join("\n")
 }
 
@@ -103,10 +92,9 @@ export const search = Command.make("search", {
   Effect.gen(function*() {
     const retriever = yield* Retriever
     const terminal = yield* Terminal.Terminal
-    const { canColor } = yield* TerminalCapabilities.TerminalCapabilities
     const columns = yield* terminal.columns
     const layout = {
-      style: canColor ? colored : plain,
+      style: yield* terminalStyle,
       width: Math.min(120, columns > 20 ? columns : 100),
       lines: input.full ? Number.POSITIVE_INFINITY : 3
     }
