@@ -14,7 +14,7 @@ import type { Packing, RowLayout } from "./packing.ts"
  * @category models
  * @since 0.1.0
  */
-export interface Attention {
+export type Attention = {
   readonly out: tf.Tensor
   readonly residual: tf.Tensor
 }

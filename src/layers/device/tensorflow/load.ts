@@ -8,7 +8,7 @@ import { Effect, FileSystem, Path } from "effect"
 import { createRequire } from "node:module"
 import util from "node:util"
 import { DeviceUnavailable } from "../../../services/Device.ts"
-import { cacheDirectory } from "../CacheDirectory.ts"
+import * as UserCache from "../../userCache.ts"
 import { findTensorFlow, type TensorFlowBackend } from "./backend.ts"
 import { registerKernels } from "./kernels.ts"
 
@@ -24,7 +24,7 @@ const mend = "Run \"search-r1 device install tensorflow\""
  */
 export const installDirectory = Effect.gen(function*() {
   const path = yield* Path.Path
-  return path.join(yield* cacheDirectory, "tensorflow")
+  return path.join(yield* UserCache.directory, "tensorflow")
 })
 
 /**
@@ -113,6 +113,11 @@ const restoreUtil = (): void => {
   }
 }
 
+/** TensorFlow reads its log level from the environment of the process when it starts. */
+const silence = (): void => {
+  process.env["TF_CPP_MIN_LOG_LEVEL"] ??= "2"
+}
+
 /**
  * Loads the backend into this thread; it stays loaded until the thread ends.
  *
@@ -125,7 +130,7 @@ export const load = Effect.fnUntraced(function*(location: TensorFlowLocation) {
   return yield* Effect.try({
     try: (): TensorFlowBackend => {
       tf.env().set("PROD", true)
-      process.env["TF_CPP_MIN_LOG_LEVEL"] ??= "2"
+      silence()
       restoreUtil()
       createRequire(import.meta.url)(location.directory)
       const backend = findTensorFlow()
