@@ -1,0 +1,54 @@
+/** Reference models and devices for the engine's tests. */
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import { assert } from "@effect/vitest"
+import { Effect, Layer } from "effect"
+import { existsSync, readFileSync } from "node:fs"
+import * as DeviceCpu from "../../../../src/layers/device/DeviceCpu.ts"
+import * as DeviceTensorFlow from "../../../../src/layers/device/DeviceTensorFlow.ts"
+import { locate } from "../../../../src/layers/device/tensorflow/load.ts"
+
+const data = new URL("../../../../../shared/data/tiny-models/", import.meta.url)
+
+/** Path of a reference model. */
+export const model = (name: string): string => new URL(name, data).pathname
+
+/** Why the reference models cannot be used, where they cannot. */
+export const noModels = existsSync(data) ? undefined : "../shared/data/tiny-models is absent"
+
+/** The parsed golden file of a reference model. */
+export const golden = <A>(name: string): A => JSON.parse(readFileSync(`${model(name)}/golden.json`, "utf8"))
+
+const tensorFlow = await Effect.runPromise(
+  locate.pipe(
+    Effect.as(undefined),
+    Effect.catch((error) => Effect.succeed(error.message)),
+    Effect.provide(NodeServices.layer)
+  )
+)
+
+/** Every device of this machine that tests of whole models may use. */
+export const devices = [
+  { name: "DeviceCpu", layer: DeviceCpu.layer(), absent: undefined },
+  {
+    name: "DeviceTensorFlow",
+    layer: Layer.orDie(DeviceTensorFlow.layer().pipe(Layer.provide(NodeServices.layer))),
+    absent: tensorFlow
+  }
+] as const
+
+/** The fastest device here. */
+export const fastest = tensorFlow === undefined ? devices[1] : devices[0]
+
+/** Every value within `tolerance` of the expected one. */
+export const allClose = (
+  actual: ArrayLike<number>,
+  expected: ArrayLike<number>,
+  tolerance: number,
+  what: string
+): void => {
+  assert.strictEqual(actual.length, expected.length, `${what}: length`)
+  for (let i = 0; i < expected.length; i++) {
+    const [a, e] = [actual[i] ?? Number.NaN, expected[i] ?? Number.NaN]
+    if (!(Math.abs(a - e) <= tolerance)) assert.fail(`${what}[${i}] is ${a}, expected ${e}`)
+  }
+}
