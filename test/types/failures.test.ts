@@ -1,3 +1,5 @@
+// The compiler runs as a process on real files; nothing here is an Effect.
+// @effect-diagnostics nodeBuiltinImport:off
 import { assert, describe, it } from "@effect/vitest"
 import { spawnSync } from "node:child_process"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
