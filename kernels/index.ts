@@ -1,0 +1,1 @@
+export { initThread, run, workerLoop } from "./runtime"

@@ -1,0 +1,131 @@
+// Drawing one token a row.
+import { argI, argP, scratch } from "./runtime"
+import { exp1, exp4, fma, hmax, log1 } from "./simd"
+
+/**
+ * Arguments: 0 logits [S, V], 1 temperature, 2 topK, 3 topP, 4 uniform, 5 ids, 6 logProb, 7 modelLogProb, 8 V. One chunk
+ * is one row: its draw depends on nothing else. Probabilities are summed in double precision in vocabulary order.
+ */
+export function sampleChunk(row: i32): void {
+  const v = argI(8)
+  const at = <usize> row * 4
+  const z = argP(0) + <usize> row * (<usize> v * 4)
+  const temperature = load<f32>(argP(1) + at)
+  let best = 0
+  let top = load<f32>(z)
+  for (let i = 1; i < v; i++) {
+    const x = load<f32>(z + <usize> i * 4)
+    if (x > top) {
+      top = x
+      best = i
+    }
+  }
+  const p = scratch()
+  const plain = exponentials(z, v, 1, top, p)
+  let id = best
+  let logProb: f32 = 0
+  if (temperature != 0) {
+    const total = temperature == 1 ? plain : exponentials(z, v, <f32> 1 / temperature, top, p)
+    const floor = threshold(p, v, load<i32>(argP(2) + at), <f64> load<f32>(argP(3) + at), total)
+    let kept: f64 = 0
+    if (floor > 0) {
+      for (let i = 0; i < v; i++) {
+        const x = load<f32>(p + <usize> i * 4)
+        if (x >= floor) kept += <f64> x
+      }
+    } else kept = total
+    const bound = kept * <f64> load<f32>(argP(4) + at)
+    let sum: f64 = 0
+    id = -1
+    let last = best
+    for (let i = 0; i < v; i++) {
+      const x = load<f32>(p + <usize> i * 4)
+      if (x > 0 && x >= floor) {
+        sum += <f64> x
+        last = i
+        if (sum > bound) {
+          id = i
+          break
+        }
+      }
+    }
+    if (id < 0) id = last
+    logProb = <f32> NativeMath.log(<f64> load<f32>(p + <usize> id * 4) / kept)
+  }
+  store<i32>(argP(5) + at, id)
+  store<f32>(argP(6) + at, logProb)
+  store<f32>(argP(7) + at, <f32> (<f64> (load<f32>(z + <usize> id * 4) - top) - NativeMath.log(plain)))
+}
+
+/** Writes e^((z - top) k) and returns the sum. */
+function exponentials(z: usize, v: i32, k: f32, top: f32, p: usize): f64 {
+  const scale = f32x4.splat(k), shift = f32x4.splat(-top)
+  let s0 = f64x2.splat(0), s1 = s0
+  let i = 0
+  for (; i + 4 <= v; i += 4) {
+    const e = exp4(f32x4.mul(f32x4.add(v128.load(z), shift), scale))
+    v128.store(p, e)
+    s0 = f64x2.add(s0, f64x2.promote_low_f32x4(e))
+    s1 = f64x2.add(s1, f64x2.promote_low_f32x4(v128.shuffle<f32>(e, e, 2, 3, 2, 3)))
+    z += 16
+    p += 16
+  }
+  const s = f64x2.add(s0, s1)
+  let sum = f64x2.extract_lane(s, 0) + f64x2.extract_lane(s, 1)
+  for (; i < v; i++) {
+    const e = exp1((load<f32>(z) - top) * k)
+    store<f32>(p, e)
+    sum += <f64> e
+    z += 4
+    p += 4
+  }
+  return sum
+}
+
+/**
+ * The probability (unnormalised) that a token must have to stay: the larger of what the `k` likeliest ask for and what
+ * the smallest set of likeliest tokens with mass `topP` asks for; 0 where nothing is cut. Positive floats order like
+ * their bits, so a binary search over bits finds the border without sorting.
+ */
+function threshold(p: usize, v: i32, k: i32, topP: f64, total: f64): f32 {
+  const byCount = k > 0 && k < v
+  const byMass = topP < 1
+  if (!byCount && !byMass) return 0
+  let floor: f32 = 0
+  if (byCount) {
+    let low = 0, high = 0x3f800001
+    while (high - low > 1) {
+      const middle = (low + high) >>> 1
+      if (countFrom(p, v, reinterpret<f32>(middle)) >= k) low = middle
+      else high = middle
+    }
+    floor = reinterpret<f32>(low)
+  }
+  if (byMass) {
+    // The border is the least likely token whose likelier ones have less mass than topP together.
+    const wanted = topP * total
+    let low = 0, high = 0x3f800001
+    while (high - low > 1) {
+      const middle = (low + high) >>> 1
+      if (massFrom(p, v, reinterpret<f32>(middle)) >= wanted) low = middle
+      else high = middle
+    }
+    floor = max<f32>(floor, reinterpret<f32>(low))
+  }
+  return min<f32>(floor, 1)
+}
+
+function countFrom(p: usize, v: i32, floor: f32): i32 {
+  let n = 0
+  for (let i = 0; i < v; i++) n += <i32> (load<f32>(p + <usize> i * 4) >= floor)
+  return n
+}
+
+function massFrom(p: usize, v: i32, floor: f32): f64 {
+  let sum: f64 = 0
+  for (let i = 0; i < v; i++) {
+    const x = load<f32>(p + <usize> i * 4)
+    if (x >= floor) sum += <f64> x
+  }
+  return sum
+}

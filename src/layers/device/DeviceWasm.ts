@@ -1,0 +1,80 @@
+/**
+ * The default device: kernels of our own in WebAssembly, on all cores, with nothing to install.
+ *
+ * @since 0.1.0
+ */
+import * as tf from "@tensorflow/tfjs-core"
+import { Effect, Layer } from "effect"
+import * as os from "node:os"
+import { Device, DeviceUnavailable } from "../../services/Device.ts"
+import { make } from "./tfjs.ts"
+import { Pool } from "./wasm/Pool.ts"
+import { register, unregister } from "./wasm/register.ts"
+
+/**
+ * `threads`: how many, the caller's own included (default: as many as there are cores). `relaxedSimd` and `wideVectors` let a
+ * machine's better instructions be switched off; where it has none they change nothing. `limitBytes` bounds what tensors
+ * may take, 4 GiB at most.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface DeviceWasmOptions {
+  readonly threads?: number | undefined
+  readonly relaxedSimd?: boolean | undefined
+  readonly wideVectors?: boolean | undefined
+  readonly limitBytes?: number | undefined
+}
+
+/** What a 32-bit address reaches, less the first page. */
+const mostBytes = 2 ** 32 - 2 * 65536
+
+/**
+ * The device `wasm`. Results depend on nothing but the inputs: neither on the number of threads nor on what else is in a
+ * batch. Where worker threads cannot start it runs with one.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (options?: DeviceWasmOptions): Layer.Layer<Device, DeviceUnavailable> =>
+  Layer.effect(
+    Device,
+    Effect.gen(function*() {
+      const limitBytes = Math.min(options?.limitBytes ?? mostBytes, mostBytes)
+      const pool = yield* Effect.acquireRelease(
+        Effect.try({
+          try: () =>
+            new Pool({
+              device: "wasm",
+              threads: options?.threads ?? os.availableParallelism(),
+              relaxedSimd: options?.relaxedSimd ?? true,
+              wideVectors: options?.wideVectors ?? true,
+              limitBytes
+            }),
+          catch: (cause) =>
+            new DeviceUnavailable({
+              device: "wasm",
+              reason: cause instanceof Error ? cause.message : String(cause),
+              mend:
+                "It needs Node 22 or later with WebAssembly SIMD, and the kernels that `npm run build:kernels` makes."
+            })
+        }),
+        (pool) => Effect.promise(() => pool.close())
+      )
+      if (pool.threadsRefused !== undefined) {
+        yield* Effect.logWarning(`the device wasm runs with one thread: ${pool.threadsRefused}`)
+      }
+      tf.env().set("PROD", true)
+      const { name } = yield* Effect.acquireRelease(
+        Effect.sync(() => register(pool)),
+        ({ name }) => Effect.sync(() => unregister(name))
+      )
+      yield* Effect.promise(() => tf.setBackend(name))
+      return Device.of(make({
+        name: "wasm",
+        backend: name,
+        capabilities: { storage: "float32", threads: pool.threads, asynchronous: false },
+        limitBytes
+      }))
+    })
+  )

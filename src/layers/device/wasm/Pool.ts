@@ -1,0 +1,247 @@
+/**
+ * The compiled kernels on one shared memory, and the threads that run them.
+ *
+ * @since 0.1.0
+ */
+import * as fs from "node:fs"
+import { fileURLToPath } from "node:url"
+import * as v8 from "node:v8"
+import { Worker } from "node:worker_threads"
+import { DeviceFailed, OutOfDeviceMemory } from "../../../services/Device.ts"
+import { address, type KernelExports, maxThreads, type WasmMemory } from "./abi.ts"
+import { Heap } from "./Heap.ts"
+
+declare const WebAssembly: {
+  readonly Memory: new(limits: { initial: number; maximum: number; shared: boolean }) => WasmMemory
+  readonly Module: new(bytes: Uint8Array) => object
+  readonly Instance: new(
+    module: object,
+    imports: { env: { memory: WasmMemory } }
+  ) => { readonly exports: KernelExports }
+  readonly validate: (bytes: Uint8Array) => boolean
+}
+
+const page = 65536
+const maximumPages = 65536
+/** Memory is asked for in steps of at least 16 MiB: growing stops all threads for a moment. */
+const growthPages = 256
+/** Kernels may read a vector beyond the last element of a tensor, so the last bytes of memory belong to nobody. */
+const slackBytes = 1024
+
+/**
+ * Which kernels run, on how many threads, in how much memory.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface PoolOptions {
+  /** Name of the device in errors. */
+  readonly device: string
+  /** Threads, the caller's own included. */
+  readonly threads: number
+  /** Fused multiply-add instructions where the engine has them. */
+  readonly relaxedSimd: boolean
+  /** Lets V8 join pairs of 128-bit instructions into 256-bit ones. */
+  readonly wideVectors: boolean
+  readonly limitBytes: number
+}
+
+/** A worker's whole program. It is text, so that it runs from sources, from a build and from a bundle alike. */
+const workerSource = `
+const { workerData } = require("node:worker_threads")
+const control = new Int32Array(workerData.memory.buffer, 0, 1024)
+try {
+  const { exports } = new WebAssembly.Instance(workerData.module, { env: { memory: workerData.memory } })
+  exports.initThread(workerData.id)
+  Atomics.add(control, ${address.ready / 4}, 1)
+  Atomics.notify(control, ${address.ready / 4})
+  exports.workerLoop()
+} catch (error) {
+  Atomics.store(control, ${address.dead / 4}, 1)
+  Atomics.notify(control, ${address.done / 4})
+  throw error
+}
+`
+
+const readKernels = (name: "relaxed" | "plain"): Uint8Array => {
+  // From src/layers/device/wasm and from dist/layers/device/wasm alike.
+  return fs.readFileSync(fileURLToPath(new URL(`../../../../assets/kernels/${name}.wasm`, import.meta.url)))
+}
+
+const load = (relaxedSimd: boolean): { readonly module: object; readonly relaxedSimd: boolean } => {
+  if (relaxedSimd) {
+    const bytes = readKernels("relaxed")
+    if (WebAssembly.validate(bytes)) return { module: new WebAssembly.Module(bytes), relaxedSimd: true }
+  }
+  return { module: new WebAssembly.Module(readKernels("plain")), relaxedSimd: false }
+}
+
+/**
+ * Kernels, memory and threads of one device. Its methods throw the errors of the `Device` service: they run inside
+ * tfjs kernels, which are synchronous.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export class Pool {
+  readonly heap: Heap
+  readonly relaxedSimd: boolean
+  /** Why there are fewer threads than asked for. */
+  readonly threadsRefused: string | undefined
+  /** The memory as the caller's views see it; replaced when the memory grows. */
+  i32: Int32Array
+  f32: Float32Array
+  u8: Uint8Array
+  threads = 1
+
+  readonly #options: PoolOptions
+  readonly #memory: WasmMemory
+  readonly #exports: KernelExports
+  readonly #workers: Array<Worker> = []
+  #scratchBytes = 0
+  #scratch = 0
+  #lost: string | undefined = undefined
+  #closed = false
+
+  constructor(options: PoolOptions) {
+    this.#options = options
+    // A process-wide switch of V8, read whenever it optimises a WebAssembly function.
+    if (options.wideVectors) v8.setFlagsFromString("--experimental-wasm-revectorize")
+    this.#memory = new WebAssembly.Memory({ initial: growthPages, maximum: maximumPages, shared: true })
+    const { module, relaxedSimd } = load(options.relaxedSimd)
+    this.relaxedSimd = relaxedSimd
+    this.#exports = new WebAssembly.Instance(module, { env: { memory: this.#memory } }).exports
+    this.i32 = new Int32Array(this.#memory.buffer)
+    this.f32 = new Float32Array(this.#memory.buffer)
+    this.u8 = new Uint8Array(this.#memory.buffer)
+    this.heap = new Heap(address.heap, growthPages * page - slackBytes, (bytes) => this.#grow(bytes))
+    let refused: string | undefined
+    try {
+      for (let id = 1; id < Math.min(options.threads, maxThreads); id++) this.#start(module, id)
+      this.threads = this.#workers.length + 1
+    } catch (cause) {
+      refused = cause instanceof Error ? cause.message : String(cause)
+      this.#stop()
+    }
+    this.threadsRefused = refused
+    this.ensureScratch(1 << 20)
+  }
+
+  /** Why the device has ended, if it has. */
+  get failure(): string | undefined {
+    if (this.#closed) return "it is closed"
+    return this.#lost
+  }
+
+  /** The address of a block, or `OutOfDeviceMemory`. */
+  allocate(bytes: number): number {
+    const at = this.heap.liveBytes + bytes > this.#options.limitBytes ? 0 : this.heap.allocate(bytes)
+    if (at === 0) {
+      throw new OutOfDeviceMemory({
+        device: this.#options.device,
+        requestedBytes: bytes,
+        usedBytes: this.heap.liveBytes,
+        limitBytes: this.#options.limitBytes
+      })
+    }
+    return at
+  }
+
+  /** Makes sure that every thread has that much scratch memory. */
+  ensureScratch(bytes: number): void {
+    if (bytes <= this.#scratchBytes) return
+    if (this.#scratch !== 0) this.heap.release(this.#scratch)
+    this.#scratch = 0
+    this.#scratchBytes = 0
+    // An odd number of cache lines apart, or the threads' buffers fall on the same cache sets.
+    const each = (Math.ceil(bytes / 4096) * 4096) + 4160
+    this.#scratch = this.allocate(each * this.threads)
+    this.#scratchBytes = bytes
+    for (let id = 0; id < this.threads; id++) this.i32[address.scratch / 4 + id] = this.#scratch + id * each
+  }
+
+  /** Runs all chunks of a kernel, whose arguments `args` (32-bit words; addresses as they are) describe. */
+  run(kernel: number, chunks: number, args: ReadonlyArray<number>): void {
+    if (chunks <= 0) return
+    if (this.#lost !== undefined || this.#closed) throw this.#failed()
+    const { i32 } = this
+    for (let i = 0, at = address.args >> 2; i < args.length; i++, at++) i32[at] = args[i]!
+    let status = 1
+    try {
+      status = this.#exports.run(kernel, chunks, this.threads)
+    } catch (cause) {
+      this.#lost = cause instanceof Error ? cause.message : String(cause)
+      throw this.#failed()
+    }
+    if (status !== 0) {
+      this.#lost ??= "a worker thread ended or did not answer"
+      throw this.#failed()
+    }
+  }
+
+  /** Resolves when all workers run, which tests and benchmarks wait for; nothing else has to. */
+  async ready(): Promise<void> {
+    const deadline = performance.now() + 10000
+    while (
+      Atomics.load(this.i32, address.ready / 4) < this.#workers.length && this.failure === undefined &&
+      performance.now() < deadline
+    ) {
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+  }
+
+  /** Ends the threads. The memory goes with the last reference to it. */
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    await this.#stop()
+  }
+
+  #failed(): DeviceFailed {
+    return new DeviceFailed({ device: this.#options.device, reason: this.failure ?? "unknown" })
+  }
+
+  #grow(bytes: number): number {
+    const current = this.#memory.buffer.byteLength / page
+    const least = Math.ceil(bytes / page)
+    const wanted = Math.max(least, growthPages, Math.ceil(current / 4))
+    for (const pages of [Math.min(wanted, maximumPages - current), least]) {
+      if (pages < least) continue
+      try {
+        this.#memory.grow(pages)
+      } catch {
+        continue
+      }
+      this.i32 = new Int32Array(this.#memory.buffer)
+      this.f32 = new Float32Array(this.#memory.buffer)
+      this.u8 = new Uint8Array(this.#memory.buffer)
+      return pages * page
+    }
+    return 0
+  }
+
+  #start(module: object, id: number): void {
+    const worker = new Worker(workerSource, {
+      eval: true,
+      execArgv: [],
+      name: `search-r1-kernels-${id}`,
+      workerData: { module, memory: this.#memory, id }
+    })
+    this.#workers.push(worker)
+    worker.unref()
+    const lost = (reason: string) => {
+      if (this.#closed) return
+      this.#lost ??= reason
+      Atomics.store(this.i32, address.dead / 4, 1)
+    }
+    worker.on("error", (cause) => lost(cause instanceof Error ? cause.message : String(cause)))
+    worker.on("exit", (code) => lost(`worker thread ${id} ended with code ${code}`))
+  }
+
+  async #stop(): Promise<void> {
+    Atomics.store(this.i32, address.stop / 4, 1)
+    Atomics.add(this.i32, address.sequence / 4, 1)
+    Atomics.notify(this.i32, address.sequence / 4)
+    await Promise.all(this.#workers.splice(0).map((worker) => worker.terminate()))
+  }
+}

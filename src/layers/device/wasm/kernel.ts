@@ -1,0 +1,95 @@
+/**
+ * Typed access to what tfjs hands to a kernel.
+ *
+ * @since 0.1.0
+ */
+import type * as tf from "@tensorflow/tfjs-core"
+import type { WasmBackend } from "./Backend.ts"
+
+/**
+ * A kernel's inputs and attributes by name.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Call {
+  /** A tensor that must be there. */
+  readonly input: (name: string) => tf.TensorInfo
+  /** A number that must be there. */
+  readonly number: (name: string) => number
+  /** A flag, false when absent. */
+  readonly flag: (name: string) => boolean
+  /** A text, undefined when absent. */
+  readonly text: (name: string) => string | undefined
+  /** A list of numbers (one number counts as a list of one), undefined when absent. */
+  readonly numbers: (name: string) => ReadonlyArray<number> | undefined
+  /** All inputs, where they are a list. */
+  readonly list: ReadonlyArray<tf.TensorInfo>
+  /** The same call on the kernel of @tensorflow/tfjs-backend-cpu, over our memory. */
+  readonly plain: () => tf.TensorInfo | Array<tf.TensorInfo>
+}
+
+/**
+ * A kernel of the backend.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Kernel = (backend: WasmBackend, call: Call) => tf.TensorInfo | Array<tf.TensorInfo>
+
+/**
+ * What tfjs calls for a kernel.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const kernelFunc =
+  (name: string, backend: WasmBackend, kernel: Kernel, plain: tf.KernelFunc | undefined): tf.KernelFunc => (params) => {
+    const { inputs } = params
+    const attrs = params.attrs ?? {}
+    return kernel(backend, {
+      input: (key) => {
+        const tensor = inputs[key]
+        if (tensor === undefined) throw new TypeError(`${name} needs the input ${key}`)
+        return tensor
+      },
+      number: (key) => {
+        const value = attrs[key]
+        if (typeof value !== "number") throw new TypeError(`${name} needs the number ${key}, got ${String(value)}`)
+        return value
+      },
+      flag: (key) => attrs[key] === true,
+      text: (key) => {
+        const value = attrs[key]
+        return typeof value === "string" ? value : undefined
+      },
+      numbers: (key) => {
+        const value = attrs[key]
+        if (typeof value === "number") return [value]
+        if (!Array.isArray(value)) return undefined
+        return value.map(Number)
+      },
+      get list() {
+        return Object.values(inputs).filter((tensor) => tensor !== undefined)
+      },
+      plain: () => {
+        if (plain === undefined) throw new TypeError(`${name} does not take these inputs on this device`)
+        return plain({ ...params, backend })
+      }
+    })
+  }
+
+/**
+ * Fails unless every index is in `[0, bound)`: kernels do not check addresses.
+ *
+ * @category assertions
+ * @since 0.1.0
+ */
+export const checkIndices = (what: string, indices: Int32Array, bound: number): void => {
+  for (let i = 0; i < indices.length; i++) {
+    const index = indices[i] ?? 0
+    if (index < 0 || index >= bound) {
+      throw new RangeError(`${what}[${i}] is ${index}, must be at least 0 and below ${bound}`)
+    }
+  }
+}

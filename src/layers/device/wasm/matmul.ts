@@ -1,0 +1,187 @@
+/**
+ * Matrix products.
+ *
+ * @since 0.1.0
+ */
+import type * as tf from "@tensorflow/tfjs-core"
+import { init, kernel } from "./abi.ts"
+import { sizeOf, type WasmBackend } from "./Backend.ts"
+import type { Call, Kernel } from "./kernel.ts"
+
+/**
+ * A matrix in memory: address of the first element, strides in elements.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface View {
+  readonly at: number
+  readonly row: number
+  readonly column: number
+  /** Elements between the matrices of a batch. */
+  readonly batch?: number
+}
+
+/**
+ * `C [M, N] = A [M, K] · B [K, N]`, C's columns contiguous. `start` is what the product is added to: nothing, what C
+ * holds, or one row of N numbers at `bias`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Product {
+  readonly a: View
+  readonly b: View
+  readonly c: View
+  readonly m: number
+  readonly n: number
+  readonly k: number
+  readonly batches?: number
+  readonly start?: typeof init[keyof typeof init]
+  readonly bias?: number
+}
+
+/** Work below which a second thread does not pay, in multiply-adds. */
+const smallProduct = 150_000
+const rowTile = 6
+const columnTile = 16
+const maxColumns = 512
+
+const roundUp = (n: number, to: number): number => Math.ceil(n / to) * to
+
+/** Rows and columns a chunk. It depends on the shape only, so that results do not depend on the machine. */
+const split = (m: number, n: number, k: number, batches: number): readonly [rows: number, columns: number] => {
+  let rows = m
+  let columns = Math.min(n, maxColumns)
+  if (m * n * k * batches <= smallProduct) return [Math.max(1, rows), Math.max(1, n)]
+  if (m > 768) rows = roundUp(Math.ceil(m / (4 * Math.max(1, Math.round(m / 2560)))), rowTile)
+  while (batches * Math.ceil(m / rows) * Math.ceil(n / columns) < 4 && rows * columns * k > smallProduct) {
+    if (columns >= 2 * columnTile && (columns >= rows || rows < 2 * rowTile)) {
+      columns = roundUp(Math.ceil(columns / 2), columnTile)
+    } else if (rows >= 2 * rowTile) rows = roundUp(Math.ceil(rows / 2), rowTile)
+    else break
+  }
+  return [rows, columns]
+}
+
+/**
+ * Runs a matrix product.
+ *
+ * @category operations
+ * @since 0.1.0
+ */
+export const multiply = (backend: WasmBackend, product: Product): void => {
+  const { a, b, batches = 1, bias = 0, c, k, m, n, start = init.zero } = product
+  if (m === 0 || n === 0 || batches === 0) return
+  const [rows, columns] = split(m, n, k, batches)
+  const down = Math.ceil(m / rows)
+  const across = Math.ceil(n / columns)
+  backend.pool.run(kernel.gemm, batches * down * across, [
+    a.at,
+    a.row * 4,
+    a.column * 4,
+    b.at,
+    b.row * 4,
+    b.column * 4,
+    c.at,
+    c.row * 4,
+    m,
+    n,
+    k,
+    bias,
+    start,
+    rows,
+    columns,
+    (a.batch ?? 0) * 4,
+    (b.batch ?? 0) * 4,
+    (c.batch ?? 0) * 4,
+    down,
+    across
+  ])
+}
+
+interface Operand {
+  readonly view: View
+  readonly rows: number
+  readonly columns: number
+  readonly batchShape: ReadonlyArray<number>
+}
+
+const operand = (backend: WasmBackend, x: tf.TensorInfo, transposed: boolean): Operand => {
+  const [rows = 1, columns = 1] = x.shape.slice(-2)
+  const at = backend.at(x)
+  const batch = rows * columns
+  const batchShape = x.shape.slice(0, -2)
+  return transposed
+    ? { view: { at, row: 1, column: columns, batch }, rows: columns, columns: rows, batchShape }
+    : { view: { at, row: columns, column: 1, batch }, rows, columns, batchShape }
+}
+
+/** Index of a batch in an operand whose batch dimensions broadcast. */
+const batchIndex = (index: number, out: ReadonlyArray<number>, own: ReadonlyArray<number>): number => {
+  let result = 0
+  let stride = 1
+  for (let d = 1; d <= out.length; d++) {
+    const dim = out[out.length - d] ?? 1
+    const size = own[own.length - d] ?? 1
+    result += (size === 1 ? 0 : index % dim) * stride
+    stride *= size
+    index = Math.floor(index / dim)
+  }
+  return result
+}
+
+const broadcastShape = (a: ReadonlyArray<number>, b: ReadonlyArray<number>): Array<number> =>
+  Array.from({ length: Math.max(a.length, b.length) }, (_, i) => {
+    const x = a[i - Math.max(0, b.length - a.length)] ?? 1
+    const y = b[i - Math.max(0, a.length - b.length)] ?? 1
+    return x === 1 ? y : x
+  })
+
+const matMul = (backend: WasmBackend, call: Call, bias: tf.TensorInfo | undefined): tf.TensorInfo => {
+  const a = operand(backend, call.input("a"), call.flag("transposeA"))
+  const b = operand(backend, call.input("b"), call.flag("transposeB"))
+  if (a.columns !== b.rows) {
+    throw new RangeError(`cannot multiply [${a.rows}, ${a.columns}] by [${b.rows}, ${b.columns}]: inner sizes differ`)
+  }
+  const batchShape = broadcastShape(a.batchShape, b.batchShape)
+  const batches = sizeOf(batchShape)
+  const [m, n, k] = [a.rows, b.columns, a.columns]
+  const out = backend.makeTensorInfo([...batchShape, m, n], "float32")
+  const c = { at: backend.at(out), row: n, column: 1, batch: m * n }
+  const rest = bias === undefined ? {} : { start: init.bias, bias: backend.at(bias) }
+  const [sizeA, sizeB] = [sizeOf(a.batchShape), sizeOf(b.batchShape)]
+  if ((sizeA === batches || sizeA === 1) && (sizeB === batches || sizeB === 1)) {
+    const viewA = sizeA === 1 ? { ...a.view, batch: 0 } : a.view
+    const viewB = sizeB === 1 ? { ...b.view, batch: 0 } : b.view
+    multiply(backend, { a: viewA, b: viewB, c, m, n, k, batches, ...rest })
+    return out
+  }
+  for (let i = 0; i < batches; i++) {
+    multiply(backend, {
+      a: { ...a.view, at: a.view.at + batchIndex(i, batchShape, a.batchShape) * a.view.batch! * 4 },
+      b: { ...b.view, at: b.view.at + batchIndex(i, batchShape, b.batchShape) * b.view.batch! * 4 },
+      c: { ...c, at: c.at + i * m * n * 4 },
+      m,
+      n,
+      k,
+      ...rest
+    })
+  }
+  return out
+}
+
+const isFloat = (...tensors: ReadonlyArray<tf.TensorInfo>): boolean => tensors.every((x) => x.dtype === "float32")
+
+export const batchMatMul: Kernel = (backend, call) =>
+  isFloat(call.input("a"), call.input("b")) ? matMul(backend, call, undefined) : call.plain()
+
+export const fusedMatMul: Kernel = (backend, call) => {
+  const [a, b, bias] = call.list
+  const activation = call.text("activation") ?? "linear"
+  const rows = bias === undefined || sizeOf(bias.shape) === (bias.shape.at(-1) ?? 1)
+  if (a === undefined || b === undefined || !isFloat(a, b) || !rows || activation !== "linear") return call.plain()
+  const n = b.shape.at(call.flag("transposeB") ? -2 : -1) ?? 1
+  if (bias !== undefined && sizeOf(bias.shape) !== n) return call.plain()
+  return matMul(backend, call, bias)
+}
