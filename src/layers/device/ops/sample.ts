@@ -95,7 +95,8 @@ export const sample = (logits: tf.Tensor, rows: SamplingRows): Sampled => {
     const drawn = tf.minimum(tf.cast(below, "int32"), tf.cast(last, "int32"))
     const drawnLogProb = tf.log(tf.div(at(probabilities, drawn), tf.reshape(total, [count])))
     if (best === undefined) {
-      return { ids: drawn, logProb: drawnLogProb, modelLogProb: at(modelLogProbs, drawn) }
+      const modelLogProb = at(modelLogProbs, drawn)
+      return { ids: drawn, logProb: atOne && !truncated ? tf.clone(modelLogProb) : drawnLogProb, modelLogProb }
     }
     const isGreedy = tf.tensor1d(Array.from(rows.temperature, (t) => t === 0), "bool")
     const ids = tf.cast(tf.where(isGreedy, best, drawn), "int32")

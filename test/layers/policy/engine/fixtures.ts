@@ -6,6 +6,7 @@ import { existsSync, readFileSync } from "node:fs"
 import * as DeviceCpu from "../../../../src/layers/device/DeviceCpu.ts"
 import * as DeviceTensorFlow from "../../../../src/layers/device/DeviceTensorFlow.ts"
 import { locate } from "../../../../src/layers/device/tensorflow/load.ts"
+import type { Tokenizer } from "../../../../src/services/Tokenizer.ts"
 
 const data = new URL("../../../../../shared/data/tiny-models/", import.meta.url)
 
@@ -50,5 +51,20 @@ export const allClose = (
   for (let i = 0; i < expected.length; i++) {
     const [a, e] = [actual[i] ?? Number.NaN, expected[i] ?? Number.NaN]
     if (!(Math.abs(a - e) <= tolerance)) assert.fail(`${what}[${i}] is ${a}, expected ${e}`)
+  }
+}
+
+/** A tokenizer whose every id is two letters, so that stop strings can fall between tokens. */
+export const byteTokenizer = (vocabularySize: number): Tokenizer["Service"] => {
+  const text = (ids: Int32Array) =>
+    [...ids].map((id) => String.fromCharCode(97 + id % 26, 97 + Math.floor(id / 26) % 26)).join("")
+  return {
+    vocabularySize,
+    endOfText: [],
+    encode: (string) => Int32Array.from(string, (c) => c.charCodeAt(0) - 97),
+    decode: text,
+    decoder: () => ({ push: text, flush: () => "" }),
+    hasChatTemplate: false,
+    applyChatTemplate: (messages) => Effect.succeed(messages.map(({ content }) => content).join(""))
   }
 }

@@ -1,0 +1,114 @@
+/**
+ * One step of generation: new tokens of any sequences through the network and the cache, and the next token of those
+ * that want one.
+ *
+ * @since 0.1.0
+ */
+import * as tf from "@tensorflow/tfjs-core"
+import { embedding, finalNorm, outputHead } from "../../../domain/ModelTensors.ts"
+import * as Ops from "../../device/ops/index.ts"
+import { blockSize, type KvCache } from "./KvCache.ts"
+import type { Network } from "./Packed.ts"
+import { attentionScale, layerForward } from "./Transformer.ts"
+
+/**
+ * New tokens of one sequence: `ids` follow the `cached` tokens whose keys and values lie in `blocks`, which have room
+ * for the new ones too.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface StepSequence {
+  readonly ids: ReadonlyArray<number>
+  readonly cached: number
+  readonly blocks: ReadonlyArray<number>
+  /** How to draw the next token; absent where there is more to read first. */
+  readonly draw?: {
+    readonly temperature: number
+    readonly topK: number
+    readonly topP: number
+    readonly uniform: number
+  }
+}
+
+/** The next size of a small set of shapes: powers of two, then multiples of 16. */
+const padded = (count: number): number => {
+  if (count > 16) return Math.ceil(count / 16) * 16
+  let size = 1
+  while (size < count) size *= 2
+  return size
+}
+
+/**
+ * Runs a step, decoding sequences first, and returns the tokens drawn in the order of the sequences that draw. A step of
+ * decoding alone is padded to one of a few sizes.
+ *
+ * @category operations
+ * @since 0.1.0
+ */
+export const step = (
+  { config, parameters, tables }: Network,
+  cache: KvCache,
+  sequences: ReadonlyArray<StepSequence>
+): Ops.Sampled | undefined => {
+  const total = sequences.reduce((sum, { ids }) => sum + ids.length, 0)
+  const decoding = total === sequences.length
+  const tokens = decoding ? padded(total) : total
+  const rows = decoding ? tokens : sequences.length
+  const maxBlocks = padded(
+    Math.max(...sequences.map(({ cached, ids }) => Math.ceil((cached + ids.length) / blockSize)))
+  )
+  const ids = new Int32Array(tokens)
+  const tokenSeq = new Int32Array(tokens)
+  const tokenPos = new Int32Array(tokens)
+  const slots = new Int32Array(tokens)
+  const blockTable = new Int32Array(rows * maxBlocks)
+  const last: Array<number> = []
+  const draws: Array<NonNullable<StepSequence["draw"]>> = []
+  let token = 0
+  sequences.forEach((sequence, row) => {
+    const { blocks, cached, draw } = sequence
+    const used = Math.ceil((cached + sequence.ids.length) / blockSize)
+    for (let b = 0; b < used; b++) blockTable[row * maxBlocks + b] = blocks[b] ?? 0
+    sequence.ids.forEach((id, i) => {
+      const position = cached + i
+      ids[token] = id
+      tokenSeq[token] = row
+      tokenPos[token] = position
+      slots[token] = (blocks[Math.floor(position / blockSize)] ?? 0) * blockSize + position % blockSize
+      token++
+    })
+    if (draw !== undefined) {
+      last.push(token - 1)
+      draws.push(draw)
+    }
+  })
+  for (let row = sequences.length; row < rows; row++) tokenSeq[token++] = row
+
+  const scale = attentionScale(config)
+  const layout = Ops.paged({ blockTable, maxBlocks, tokenSeq, tokenPos }, blockSize)
+  const angles = Ops.rotary(layout.tokenPos, tables.cos, tables.sin)
+  const slotTensor = tf.tensor1d(slots, "int32")
+  let x: tf.Tensor = tf.gather(parameters.get(embedding), tf.tensor1d(ids, "int32"))
+  for (let layer = 0; layer < config.layers; layer++) {
+    const input = x
+    x = tf.tidy(() =>
+      layerForward(parameters, config, layer, input, angles, (q, k, v) => {
+        const pool = cache.append(layer, k, v, slotTensor)
+        const out = Ops.pagedAttention(q, pool, layout, scale)
+        return { out, residual: out }
+      }).y
+    )
+    input.dispose()
+  }
+  if (draws.length === 0) return undefined
+  const wanted = last.length === tokens ? x : tf.gather(x, tf.tensor1d(last, "int32"))
+  const hidden = Ops.rmsNormForward(wanted, parameters.get(finalNorm), config.rmsNormEps)
+  const head = parameters.get(config.tieWordEmbeddings ? embedding : outputHead)
+  return Ops.sample(tf.matMul(hidden, head, false, true), {
+    temperature: Float32Array.from(draws, (draw) => draw.temperature),
+    topK: Int32Array.from(draws, (draw) => draw.topK),
+    topP: Float32Array.from(draws, (draw) => draw.topP),
+    uniform: Float32Array.from(draws, (draw) => draw.uniform)
+  })
+}
