@@ -1,0 +1,325 @@
+/**
+ * Reinforcement learning as a Stream of steps over Questions, Policy, Retriever, Reward and Optimizer (spec §4.1).
+ *
+ * A step collects rollouts, scores them, estimates advantages and updates the parameters that the policy samples from.
+ * Between steps the run is a small value (`RunState`) and the learners' states; a checkpoint holds both. Interrupting the
+ * stream abandons rollouts at once, lets an update that has begun end, and saves the last whole step.
+ *
+ * @since 0.1.0
+ */
+import { Clock, Effect, Fiber, Option, Ref, Stream } from "effect"
+import * as EarlyStop from "../domain/EarlyStop.ts"
+import * as KlController from "../domain/KlController.ts"
+import * as Metrics from "../domain/Metrics.ts"
+import type { ScoredTrajectory } from "../domain/Outcome.ts"
+import type { Question } from "../domain/Question.ts"
+import type { RunConfig } from "../domain/RunConfigSchema.ts"
+import * as RunPlan from "../domain/RunPlan.ts"
+import type { CheckpointError } from "../services/Checkpoints.ts"
+import { Checkpoints } from "../services/Checkpoints.ts"
+import type { LearnerError, Optimizer } from "../services/Optimizer.ts"
+import type { Policy } from "../services/Policy.ts"
+import type { Questions, QuestionsUnreadable } from "../services/Questions.ts"
+import type { Retriever } from "../services/Retriever.ts"
+import type { Reward } from "../services/Reward.ts"
+import { RunLog, type RunLogError } from "../services/RunLog.ts"
+import type { Tokenizer } from "../services/Tokenizer.ts"
+import * as Evaluate from "./Evaluate.ts"
+import { collect, type Collected, rolloutOptions } from "./train/Collect.ts"
+import { learn, type Learned, type LearnError } from "./train/Learn.ts"
+import * as State from "./train/State.ts"
+
+export { MissingService } from "./train/Learn.ts"
+export { NothingToDo, ResumeConflict, RunState } from "./train/State.ts"
+
+/**
+ * Why a run ended before its last step.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type TrainError =
+  | LearnError
+  | LearnerError
+  | QuestionsUnreadable
+  | CheckpointError
+  | RunLogError
+  | State.ResumeConflict
+  | State.NothingToDo
+
+/**
+ * What a run needs. A run with a KL term takes `ReferencePolicy` from its environment besides, one with the `gae`
+ * estimator `Critic`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Requirements = Policy | Optimizer | Retriever | Reward | Tokenizer | Questions | Checkpoints | RunLog
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  /** Held-out questions; without them the run is not evaluated. */
+  readonly evaluation?: Stream.Stream<Question, QuestionsUnreadable> | undefined
+  /** Whether to go on from the newest checkpoint. Without one the run begins. */
+  readonly resume?: boolean | undefined
+  /** Trajectories of each step that go into the log. Default 4. */
+  readonly logTrajectories?: number | undefined
+}
+
+/**
+ * What the consumer of the stream sees: one report a step, after its updates. Times are in seconds and are not part of
+ * `metrics`, which are the same for the same seed.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface StepReport {
+  /** Steps made, this one included. 0 is the evaluation before training. */
+  readonly step: number
+  readonly steps: number
+  readonly metrics: Readonly<Record<string, number>>
+  readonly evaluation: Evaluate.Evaluation | null
+  readonly failures: Readonly<Record<string, number>>
+  readonly trajectories: ReadonlyArray<ScoredTrajectory>
+  readonly seconds: {
+    readonly rollout: number
+    readonly prepare: number
+    readonly update: number
+    readonly total: number
+  }
+  /** Why the run ends here although steps are left, or null. */
+  readonly stopped: string | null
+}
+
+const evaluate = Effect.fn("Train.evaluate")(function*(config: RunConfig, options: Options) {
+  if (options.evaluation === undefined) return null
+  const questions = config.evaluation.questions === null
+    ? options.evaluation
+    : Stream.take(options.evaluation, config.evaluation.questions)
+  return yield* Evaluate.run(questions, {
+    ...rolloutOptions(config),
+    groupSize: 1,
+    sampling: RunPlan.evaluationSampling(config)
+  })
+})
+
+const evaluationMetrics = (evaluation: Evaluate.Evaluation | null): Record<string, number> =>
+  evaluation === null ? {} : {
+    "val/em": evaluation.total.em,
+    "val/searches": evaluation.total.searches,
+    ...Object.fromEntries(
+      Object.entries(evaluation.dataSources).map(([name, scores]) => [`val/test_score/${name}`, scores.em])
+    ),
+    ...Object.fromEntries(Object.entries(evaluation.hops).map(([hops, scores]) => [`val/em_hops/${hops}`, scores.em]))
+  }
+
+const due = (every: number, step: number): boolean => every > 0 && step % every === 0
+
+const failureCounts = (collected: Collected): Record<string, number> => {
+  const counts: Record<string, number> = {}
+  for (const { error } of collected.failures) counts[error._tag] = (counts[error._tag] ?? 0) + 1
+  return counts
+}
+
+/** Numbers that JSON cannot hold would make the log unreadable; a metric that is not finite is left out. */
+const finite = (metrics: Readonly<Record<string, number>>): Record<string, number> =>
+  Object.fromEntries(Object.entries(metrics).filter(([, value]) => Number.isFinite(value)))
+
+const observed = (metrics: Readonly<Record<string, number>>, learned: Learned): EarlyStop.Observed => ({
+  meanReward: metrics["critic/score/mean"] ?? null,
+  validActionRatio: metrics["env/ratio_of_valid_action"] ?? null,
+  gradNorm: metrics["actor/grad_norm"] ?? null,
+  kl: learned.kl,
+  skipped: learned.skipped
+})
+
+const logStep = Effect.fnUntraced(function*(report: StepReport, collected: Collected, options: Options) {
+  const log = yield* RunLog
+  yield* log.metrics({ step: report.step, metrics: report.metrics })
+  for (const scored of collected.scored.slice(0, options.logTrajectories ?? 4)) {
+    yield* log.trajectory({ step: report.step, scored })
+  }
+  for (const { error, promptKey, questionId, sample } of collected.failures) {
+    yield* log.event("rollout-failed", {
+      step: report.step,
+      promptKey,
+      sample,
+      questionId,
+      error: error._tag,
+      message: error.message
+    })
+  }
+  yield* log.event("step", { step: report.step, seconds: report.seconds })
+})
+
+const begin = Effect.fnUntraced(function*(config: RunConfig, options: Options) {
+  const log = yield* RunLog
+  const latest = options.resume === true ? yield* (yield* Checkpoints).latest : Option.none()
+  if (Option.isNone(latest)) {
+    yield* log.event("started", { seed: config.seed, steps: config.steps, algorithm: config.algorithm })
+    return { state: State.initial(config), resumed: false }
+  }
+  const state = yield* State.load(latest.value, config)
+  // the crash may have come after the log line of a later step, or before the line of this one
+  yield* log.rewind(state.step === 0 ? 0 : state.step - 1)
+  if (state.lastMetrics !== null) yield* log.metrics(state.lastMetrics)
+  yield* log.event("resumed", { step: state.step })
+  return { state, resumed: true }
+})
+
+interface Loop {
+  readonly state: State.RunState
+  readonly rollouts: ReadonlyArray<Fiber.Fiber<Collected, QuestionsUnreadable>>
+  readonly stopped: boolean
+}
+
+/**
+ * Runs the steps that are left.
+ *
+ * Rollouts of a step begin when the updates of the step before have ended, or `rollout.staleness` steps earlier.
+ *
+ * @category programs
+ * @since 0.1.0
+ */
+export const run = (
+  config: RunConfig,
+  options: Options = {}
+): Stream.Stream<StepReport, TrainError, Requirements> =>
+  Stream.unwrap(Effect.gen(function*() {
+    const { resumed, state: start } = yield* begin(config, options)
+    const scope = yield* Effect.scope
+    const whole = yield* Ref.make(start)
+    const saved = yield* Ref.make(resumed ? start.step : -1)
+    const save = Effect.fnUntraced(function*(state: State.RunState) {
+      yield* State.save(state)
+      yield* Ref.set(saved, state.step)
+    })
+    const services = yield* Effect.context<Requirements>()
+    yield* Effect.addFinalizer(() =>
+      Effect.gen(function*() {
+        const state = yield* Ref.get(whole)
+        if (state.step > 0 && state.step !== (yield* Ref.get(saved))) yield* save(state)
+      }).pipe(
+        Effect.catchCause((cause) => Effect.logError("the last step could not be saved", cause)),
+        Effect.provide(services)
+      )
+    )
+
+    /** Starts the rollouts of `step` once those of the step before know where their questions end. */
+    const launch = (step: number, cursor: Effect.Effect<State.RunState["cursor"], QuestionsUnreadable>) =>
+      Effect.flatMap(cursor, (from) => collect(config, step, from)).pipe(Effect.forkIn(scope))
+
+    const fill = Effect.fnUntraced(function*(loop: Loop) {
+      const rollouts = [...loop.rollouts]
+      const ahead = Math.min(config.rollout.staleness + 1, config.steps - loop.state.step)
+      while (rollouts.length < ahead) {
+        const last = rollouts.at(-1)
+        const cursor = last === undefined
+          ? Effect.succeed(loop.state.cursor)
+          : Effect.map(Fiber.join(last), (collected) => collected.next)
+        rollouts.push(yield* launch(loop.state.step + rollouts.length, cursor))
+      }
+      return rollouts
+    })
+
+    const step = Effect.fn("Train.step")(function*(loop: Loop) {
+      const { state } = loop
+      if (loop.stopped || state.step >= config.steps) return undefined
+      const started = yield* Clock.currentTimeMillis
+      const [own, ...ahead] = yield* fill(loop)
+      if (own === undefined) return undefined
+      const collected = yield* Fiber.join(own)
+      return yield* Effect.uninterruptibleMask((restore) =>
+        Effect.gen(function*() {
+          const learned = yield* learn(config, state.step, collected.scored, state.klCoefficient)
+          const number = state.step + 1
+          // evaluation can be given up: the step counts without it
+          const evaluation = due(config.evaluation.every, number) || number === config.steps
+            ? yield* restore(evaluate(config, options))
+            : null
+          const metrics = finite({
+            ...Metrics.rollouts(collected.scored, collected.failures),
+            ...learned.metrics,
+            "train/updates": learned.updates,
+            "train/skipped_updates": learned.skipped.filter(Boolean).length,
+            "train/dropped_trajectories": collected.dropped,
+            ...evaluationMetrics(evaluation)
+          })
+          const verdict = EarlyStop.next(config.earlyStop, state.earlyStop, observed(metrics, learned))
+          const report: StepReport = {
+            step: number,
+            steps: config.steps,
+            metrics,
+            evaluation,
+            failures: failureCounts(collected),
+            trajectories: collected.scored,
+            seconds: {
+              rollout: collected.seconds,
+              ...learned.seconds,
+              total: ((yield* Clock.currentTimeMillis) - started) / 1000
+            },
+            stopped: verdict.reason
+          }
+          const following: State.RunState = {
+            ...state,
+            step: number,
+            cursor: collected.next,
+            klCoefficient: KlController.next(RunPlan.klController(config), state.klCoefficient, {
+              kl: learned.kl ?? Number.NaN,
+              trajectories: collected.scored.length
+            }),
+            earlyStop: verdict.state,
+            metric: evaluation?.total.em ?? state.metric,
+            lastMetrics: { step: number, metrics }
+          }
+          yield* Ref.set(whole, following)
+          yield* logStep(report, collected, options)
+          if (due(config.checkpoints.every, number) || number === config.steps || verdict.reason !== null) {
+            yield* save(following)
+          }
+          const next: Loop = { state: following, rollouts: ahead, stopped: verdict.reason !== null }
+          return [report, next] as const
+        })
+      )
+    })
+
+    const before = config.evaluation.beforeTraining && !resumed
+      ? Stream.fromEffect(Effect.map(evaluate(config, options), (evaluation): StepReport => ({
+        step: 0,
+        steps: config.steps,
+        metrics: finite(evaluationMetrics(evaluation)),
+        evaluation,
+        failures: evaluation?.failures ?? {},
+        trajectories: [],
+        seconds: { rollout: 0, prepare: 0, update: 0, total: 0 },
+        stopped: null
+      }))).pipe(
+        Stream.filter((report) => report.evaluation !== null),
+        Stream.tap((report) => RunLog.use((log) => log.metrics({ step: 0, metrics: report.metrics })))
+      )
+      : Stream.empty
+
+    return Stream.concat(
+      before,
+      Stream.unfold<Loop, StepReport, TrainError, Requirements>({
+        state: start,
+        rollouts: [],
+        stopped: false
+      }, step)
+    )
+  }))
+
+/**
+ * Which checkpoint a finished run is used by: the best one by its evaluation, else the newest.
+ *
+ * @category programs
+ * @since 0.1.0
+ */
+export const chosenCheckpoint = Effect.gen(function*() {
+  const checkpoints = yield* Checkpoints
+  const best = yield* checkpoints.best
+  return Option.isSome(best) ? best : yield* checkpoints.latest
+})

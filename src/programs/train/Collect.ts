@@ -1,0 +1,102 @@
+/**
+ * The first half of a step: rollouts of a batch of questions, scored.
+ *
+ * @since 0.1.0
+ */
+import { Clock, Effect, Option, Stream } from "effect"
+import * as Group from "../../domain/Group.ts"
+import type { Failed, ScoredTrajectory } from "../../domain/Outcome.ts"
+import type { RunConfig } from "../../domain/RunConfigSchema.ts"
+import type { Policy } from "../../services/Policy.ts"
+import { type Cursor, Questions, type QuestionsUnreadable } from "../../services/Questions.ts"
+import type { Retriever } from "../../services/Retriever.ts"
+import type { Reward } from "../../services/Reward.ts"
+import type { Tokenizer } from "../../services/Tokenizer.ts"
+import * as Rollout from "../Rollout.ts"
+import { scoreTrajectory } from "../ScoredRollouts.ts"
+
+/**
+ * The scored trajectories of a step that training may use, in the order of their prompts and samples, with what else
+ * happened.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Collected {
+  readonly scored: ReadonlyArray<ScoredTrajectory>
+  /** Completed trajectories of groups that the group policy dropped. */
+  readonly dropped: number
+  readonly failures: ReadonlyArray<Failed<Rollout.RolloutError>>
+  /** Where the next step's questions begin. */
+  readonly next: Cursor
+  readonly seconds: number
+}
+
+/**
+ * The rollout options that a configuration stands for.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const rolloutOptions = (config: RunConfig): Rollout.Options => ({
+  groupSize: config.rollout.groupSize,
+  concurrency: config.rollout.concurrency,
+  order: "completion",
+  deadline: config.rollout.deadlineSeconds * 1000,
+  seed: String(config.seed),
+  template: config.rollout.template,
+  doSearch: config.rollout.doSearch,
+  maxTurns: config.rollout.maxTurns,
+  finalTurn: config.rollout.finalTurn,
+  topK: config.rollout.topK,
+  maxPromptTokens: config.rollout.maxPromptTokens,
+  maxResponseTokens: config.rollout.maxResponseTokens,
+  maxObservationTokens: config.rollout.maxObservationTokens,
+  maxContextTokens: config.rollout.maxContextTokens,
+  sampling: config.sampling,
+  compat: config.compat
+})
+
+const groupPolicy = (config: RunConfig): Group.GroupPolicy =>
+  config.rollout.minimumGroup === null
+    ? { _tag: "Drop" }
+    : { _tag: "Minimum", trajectories: config.rollout.minimumGroup }
+
+const failuresOf = <E>(group: Group.GroupOutcome<E>): ReadonlyArray<Failed<E>> =>
+  group._tag === "Complete" ? [] : group.failures
+
+const completedOf = <E>(group: Group.GroupOutcome<E>): number => group._tag === "Failed" ? 0 : group.trajectories.length
+
+/**
+ * Takes the step's questions from `cursor` on, runs their rollouts and scores them.
+ *
+ * @category programs
+ * @since 0.1.0
+ */
+export const collect = Effect.fn("Train.collect")(function*(
+  config: RunConfig,
+  step: number,
+  cursor: Cursor
+): Effect.fn.Return<Collected, QuestionsUnreadable, Policy | Retriever | Reward | Tokenizer | Questions> {
+  const questions = yield* Questions
+  const started = yield* Clock.currentTimeMillis
+  const batch = yield* questions.from(cursor).pipe(Stream.take(config.rollout.prompts), Stream.runCollect)
+  const keys = batch.map(({ question }, index) => `${step}/${index}/${question.dataSource}/${question.id}`)
+  const position = new Map(keys.map((key, index) => [key, index]))
+  const prompts = Stream.fromIterable(batch.map(({ question }, index) => ({
+    promptKey: keys[index] ?? "",
+    question
+  })))
+  const groups = [...yield* Stream.runCollect(Rollout.groups(prompts, rolloutOptions(config)))]
+    .sort((a, b) => (position.get(a.promptKey) ?? 0) - (position.get(b.promptKey) ?? 0))
+  const policy = groupPolicy(config)
+  const usable = groups.flatMap((group) => Option.getOrElse(Group.select(group, policy), () => []))
+  const scored = yield* Effect.forEach(usable, scoreTrajectory)
+  return {
+    scored,
+    dropped: groups.reduce((sum, group) => sum + completedOf(group), 0) - usable.length,
+    failures: groups.flatMap(failuresOf),
+    next: batch.at(-1)?.next ?? cursor,
+    seconds: ((yield* Clock.currentTimeMillis) - started) / 1000
+  }
+})

@@ -1,0 +1,158 @@
+/**
+ * What a checkpoint of a run holds, and how a run is taken up again.
+ *
+ * @since 0.1.0
+ */
+import { Effect, Option, Schema } from "effect"
+import * as EarlyStop from "../../domain/EarlyStop.ts"
+import { RunConfig } from "../../domain/RunConfigSchema.ts"
+import { type Checkpoint, CheckpointCorrupt, type CheckpointInfo, Checkpoints } from "../../services/Checkpoints.ts"
+import { Critic } from "../../services/Critic.ts"
+import { type LearnerState, Optimizer } from "../../services/Optimizer.ts"
+import { Cursor } from "../../services/Questions.ts"
+import { MetricsRecord } from "../../services/RunLog.ts"
+
+/**
+ * The run was made with other settings than those it is to be resumed with.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class ResumeConflict extends Schema.TaggedError<ResumeConflict>()("ResumeConflict", {
+  keys: Schema.Array(Schema.String)
+}) {
+  override get message() {
+    return `the run was made with other values of ${
+      this.keys.join(", ")
+    }: resume with the same ones, or start a new run from its checkpoint's model`
+  }
+}
+
+/**
+ * The run has made all its steps.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class NothingToDo extends Schema.TaggedError<NothingToDo>()("NothingToDo", {
+  step: Schema.Natural,
+  steps: Schema.Natural
+}) {
+  override get message() {
+    return `the run has made ${this.step} of its ${this.steps} steps: there is nothing left to do (raise steps to go on)`
+  }
+}
+
+/**
+ * A run between two steps. With the learners' states it is all that continuing needs: everything random is a function of
+ * the seed and the step.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const RunState = Schema.Struct({
+  version: Schema.Literal(1),
+  config: RunConfig,
+  /** Steps made. */
+  step: Schema.Natural,
+  cursor: Cursor,
+  klCoefficient: Schema.Finite,
+  earlyStop: EarlyStop.EarlyStopState,
+  /** The last evaluation's mean, what "best" means. */
+  metric: Schema.NullOr(Schema.Finite),
+  /** What the last step reported: a crash between a checkpoint and its log line must not lose the line. */
+  lastMetrics: Schema.NullOr(MetricsRecord),
+  learners: Schema.Record(Schema.String, Schema.Json)
+})
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type RunState = typeof RunState.Type
+
+/**
+ * The state before the first step.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const initial = (config: RunConfig): RunState => ({
+  version: 1,
+  config,
+  step: 0,
+  cursor: { epoch: 0, offset: 0 },
+  klCoefficient: config.kl.coefficient,
+  earlyStop: EarlyStop.initial,
+  metric: null,
+  lastMetrics: null,
+  learners: {}
+})
+
+const codec = Schema.toCodecJson(RunState)
+
+const prefixed = (name: string, state: LearnerState) =>
+  Object.fromEntries(Object.entries(state.blobs).map(([blob, bytes]) => [`${name}.${blob}`, bytes]))
+
+const unprefixed = (name: string, checkpoint: Checkpoint): LearnerState["blobs"] =>
+  Object.fromEntries(
+    Object.entries(checkpoint.blobs).flatMap(([blob, bytes]) =>
+      blob.startsWith(`${name}.`) ? [[blob.slice(name.length + 1), bytes]] : []
+    )
+  )
+
+/**
+ * Saves a run with the states of its optimizer and, where there is one, its critic.
+ *
+ * @category programs
+ * @since 0.1.0
+ */
+export const save = Effect.fn("Train.save")(function*(state: RunState) {
+  const checkpoints = yield* Checkpoints
+  const optimizer = yield* (yield* Optimizer).state
+  const critic = yield* Effect.serviceOption(Critic)
+  const value = Option.isSome(critic) ? yield* critic.value.state : undefined
+  const complete: RunState = {
+    ...state,
+    learners: { actor: optimizer.info, ...(value === undefined ? {} : { critic: value.info }) }
+  }
+  const json = yield* Effect.orDie(Schema.encodeEffect(codec)(complete))
+  return yield* checkpoints.save({
+    step: state.step,
+    metric: state.metric,
+    state: json,
+    blobs: { ...prefixed("actor", optimizer), ...(value === undefined ? {} : prefixed("critic", value)) }
+  })
+})
+
+/** Settings that may change between a run and its continuation without making it another run. */
+const free: ReadonlySet<string> = new Set(["steps", "evaluation", "checkpoints", "earlyStop", "device"])
+
+const conflicts = (a: RunConfig, b: RunConfig): ReadonlyArray<string> =>
+  (Object.keys(a) as ReadonlyArray<keyof RunConfig>).filter((key) =>
+    !free.has(key) && JSON.stringify(a[key]) !== JSON.stringify(b[key])
+  )
+
+/**
+ * Restores a run: the learners get their states back, the returned state is where to go on.
+ *
+ * @category programs
+ * @since 0.1.0
+ */
+export const load = Effect.fn("Train.load")(function*(info: CheckpointInfo, config: RunConfig) {
+  const checkpoints = yield* Checkpoints
+  const checkpoint = yield* checkpoints.load(info)
+  const state = yield* Schema.decodeUnknownEffect(codec)(checkpoint.state).pipe(
+    Effect.mapError((error) => new CheckpointCorrupt({ path: info.path, reason: error.message }))
+  )
+  const keys = conflicts(state.config, config)
+  if (keys.length > 0) return yield* new ResumeConflict({ keys })
+  if (state.step >= config.steps) return yield* new NothingToDo({ step: state.step, steps: config.steps })
+  const optimizer = yield* Optimizer
+  yield* optimizer.restore({ info: state.learners["actor"] ?? null, blobs: unprefixed("actor", checkpoint) })
+  const critic = yield* Effect.serviceOption(Critic)
+  if (Option.isSome(critic) && state.learners["critic"] !== undefined) {
+    yield* critic.value.restore({ info: state.learners["critic"], blobs: unprefixed("critic", checkpoint) })
+  }
+  return { ...state, config }
+})
