@@ -1,0 +1,124 @@
+/**
+ * What can be wrong with the files of a tokenizer.
+ *
+ * @since 0.1.0
+ */
+import { Effect, FileSystem, type PlatformError, Result, Schema } from "effect"
+
+/**
+ * A file of a tokenizer is not there. `reason` tells what was looked for, or what to do about it.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class TokenizerFileMissing extends Schema.TaggedError<TokenizerFileMissing>()("TokenizerFileMissing", {
+  path: Schema.String,
+  reason: Schema.String
+}) {
+  override get message() {
+    return `${this.path}: ${this.reason}`
+  }
+}
+
+/**
+ * A file of a tokenizer cannot be read or is not of its format.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class TokenizerFileInvalid extends Schema.TaggedError<TokenizerFileInvalid>()("TokenizerFileInvalid", {
+  path: Schema.String,
+  reason: Schema.String
+}) {
+  override get message() {
+    return `${this.path} is not valid: ${this.reason}`
+  }
+}
+
+/**
+ * A tokenizer has a part of a kind that is not supported.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class TokenizerUnsupported extends Schema.TaggedError<TokenizerUnsupported>()("TokenizerUnsupported", {
+  path: Schema.String,
+  part: Schema.String,
+  found: Schema.String,
+  supported: Schema.Array(Schema.String)
+}) {
+  override get message() {
+    return `${this.path}: the ${this.part} is of type ${this.found}, which is not supported; supported: ${
+      this.supported.join(", ")
+    }`
+  }
+}
+
+/**
+ * A setting names a special token that the vocabulary does not have.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class UnknownSpecialToken extends Schema.TaggedError<UnknownSpecialToken>()("UnknownSpecialToken", {
+  path: Schema.String,
+  setting: Schema.String,
+  token: Schema.String
+}) {
+  override get message() {
+    return `${this.path}: ${this.setting} is "${this.token}", which the vocabulary does not have`
+  }
+}
+
+/**
+ * Why a tokenizer could not be loaded.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export const TokenizerError = Schema.Union([
+  TokenizerFileMissing,
+  TokenizerFileInvalid,
+  TokenizerUnsupported,
+  UnknownSpecialToken
+])
+
+/**
+ * @category errors
+ * @since 0.1.0
+ */
+export type TokenizerError = typeof TokenizerError.Type
+
+/**
+ * The error of a file operation on `path`.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const fromPlatform =
+  (path: string) => (error: PlatformError.PlatformError): TokenizerFileMissing | TokenizerFileInvalid =>
+    error.reason._tag === "NotFound"
+      ? new TokenizerFileMissing({ path, reason: "there is no such file" })
+      : new TokenizerFileInvalid({ path, reason: error.message })
+
+/**
+ * Reads a JSON file of the form that `schema` describes.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const readJson = Effect.fnUntraced(function*<A>(
+  path: string,
+  schema: Schema.ConstraintDecoder<A>
+): Effect.fn.Return<A, TokenizerFileMissing | TokenizerFileInvalid, FileSystem.FileSystem> {
+  const fs = yield* FileSystem.FileSystem
+  const text = yield* fs.readFileString(path).pipe(Effect.mapError(fromPlatform(path)))
+  const json = yield* Effect.fromResult(Result.mapError(
+    Schema.decodeResult(Schema.fromJsonString(Schema.Unknown))(text),
+    () => new TokenizerFileInvalid({ path, reason: text === "" ? "it is empty" : "it is not JSON" })
+  ))
+  return yield* Effect.fromResult(Result.mapError(
+    Schema.decodeUnknownResult(schema)(json),
+    (error) => new TokenizerFileInvalid({ path, reason: error.message.replaceAll(/\s+/gu, " ") })
+  ))
+})

@@ -1,0 +1,62 @@
+/**
+ * Whether a tokenizer belongs to a model.
+ *
+ * @since 0.1.0
+ */
+import { Result, Schema } from "effect"
+import type { ModelConfig } from "../../domain/ModelConfig.ts"
+import type { Tokenizer } from "../../services/Tokenizer.ts"
+
+/**
+ * The ids of a tokenizer and of a model differ.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class VocabularyMismatch extends Schema.TaggedError<VocabularyMismatch>()("VocabularyMismatch", {
+  tokenizerSize: Schema.Natural,
+  modelSize: Schema.Natural,
+  reason: Schema.String
+}) {
+  override get message() {
+    return `the tokenizer (${this.tokenizerSize} ids) does not belong to the model (${this.modelSize} ids): ${this.reason}`
+  }
+}
+
+/** Ids that embeddings are padded by: up to the next round size, which for large vocabularies means up to a percent. */
+const padding = (modelSize: number): number => Math.max(64, Math.ceil(modelSize / 100))
+
+/**
+ * Fails where a tokenizer has an id that the model has no embedding for, where it lacks one that the model uses by name
+ * (end, begin, padding), or where the model has more ids beyond the tokenizer's than a padded embedding explains.
+ *
+ * @category predicates
+ * @since 0.1.0
+ */
+export const checkVocabulary = (
+  tokenizer: Tokenizer["Service"],
+  config: ModelConfig
+): Result.Result<void, VocabularyMismatch> => {
+  const tokenizerSize = tokenizer.vocabularySize
+  const modelSize = config.vocabularySize
+  const refuse = (reason: string) => Result.fail(new VocabularyMismatch({ tokenizerSize, modelSize, reason }))
+  if (tokenizerSize > modelSize) {
+    return refuse(`the id ${tokenizerSize - 1} of the tokenizer has no embedding in the model`)
+  }
+  const named: ReadonlyArray<readonly [string, ReadonlyArray<number>]> = [
+    ["eos_token_id", config.eosTokenIds],
+    ["bos_token_id", config.bosTokenIds],
+    ["pad_token_id", config.padTokenId === null ? [] : [config.padTokenId]]
+  ]
+  for (const [key, ids] of named) {
+    for (const id of ids) {
+      if (id >= modelSize) return refuse(`the model's ${key} ${id} is beyond its own ids`)
+      if (tokenizer.decode(Int32Array.of(id)) === "\uFFFD") {
+        return refuse(`the tokenizer lacks the model's ${key} ${id}`)
+      }
+    }
+  }
+  return modelSize - tokenizerSize >= padding(modelSize)
+    ? refuse(`the tokenizer lacks the ids ${tokenizerSize} to ${modelSize - 1} of the model`)
+    : Result.succeed(undefined)
+}

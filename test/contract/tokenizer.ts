@@ -1,0 +1,144 @@
+/** The suite that every tokenizer passes: totality, equal whole and streamed decoding, and what special tokens mean. */
+import { assert, describe, it } from "@effect/vitest"
+import { Arbitrary, Effect, type Layer, Schema } from "effect"
+import { Tokenizer } from "../../src/services/Tokenizer.ts"
+
+/** Texts that have broken tokenizers: joined emoji, combining marks, scripts without spaces, controls, lone surrogates. */
+const corners: ReadonlyArray<string> = [
+  "",
+  " ",
+  "  \n\n \t x \r\n",
+  "Hello world",
+  "don't I'LL it's 'ſ 12345 3.14",
+  "👩‍👩‍👧‍👦🏳️‍🌈 ñ n\u0303 é e\u0301",
+  "เรียนภาษาไทย 日本語のテキスト العربية עברית",
+  "\u0000\u0001\u007f\u0085\u00a0\u2028\ufeff\ufffd",
+  "\ud800 lone \udc00\ud800",
+  "𝕏𐍈𝟘𝟙\u{10ffff}",
+  "<search> who? </search><information>\n</information><|unknown|>",
+  "a".repeat(300) + "é".repeat(100) + " ".repeat(70)
+]
+
+/** Characters of every length in UTF-8, and halves of surrogate pairs. */
+const Text = Arbitrary.array(
+  Arbitrary.schema(
+    Schema.Literals([..." \n\t'aZéß0९日👍🏽\u0301\u200d\ufeff", "\ud83d", "\udc4d", "the ", "'S", "<|", "12"])
+  ),
+  { maxLength: 40 }
+).pipe(Arbitrary.map((parts) => parts.join("")))
+
+/** A small generator with a seed, uniform in 0 … below - 1. */
+const integers = (seed: number) => {
+  let state = seed
+  return (below: number): number => {
+    state = Math.imul(state ^ (state >>> 15), 0x2c1b3c6d) + 0x9e3779b9 | 0
+    return (state >>> 0) % below
+  }
+}
+
+const hasLoneSurrogate = /\p{Surrogate}/u
+
+/**
+ * `decoded` is the text that the ids of a text decode to; leave it out for a tokenizer that loses more than that.
+ */
+export const tokenizerContract = <E>(
+  name: string,
+  layer: Layer.Layer<Tokenizer, E>,
+  options: { readonly decoded?: (text: string) => string } = {}
+): void => {
+  describe(`${name} as a tokenizer`, () => {
+    const check = (what: string, use: (tokenizer: Tokenizer["Service"]) => void) =>
+      it.effect(what, () => Tokenizer.useSync(use).pipe(Effect.provide(layer)))
+
+    const streamed = (tokenizer: Tokenizer["Service"], ids: Int32Array, next: (below: number) => number) => {
+      const decoder = tokenizer.decoder()
+      const pieces: Array<string> = []
+      for (let start = 0; start < ids.length;) {
+        const end = Math.min(ids.length, start + next(4))
+        pieces.push(decoder.push(ids.subarray(start, end)))
+        start = end
+      }
+      pieces.push(decoder.flush())
+      return pieces
+    }
+
+    const assertText = (tokenizer: Tokenizer["Service"], text: string) => {
+      const ids = tokenizer.encode(text)
+      assert.isTrue(ids.every((id) => id >= 0 && id < tokenizer.vocabularySize), JSON.stringify(text))
+      assert.deepStrictEqual(tokenizer.encode(text), ids)
+      const whole = tokenizer.decode(ids)
+      if (options.decoded !== undefined) {
+        const wellFormed = text.replaceAll(/\p{Surrogate}/gu, "\uFFFD")
+        assert.strictEqual(whole, options.decoded(wellFormed), JSON.stringify(text))
+      }
+      const pieces = streamed(tokenizer, ids, integers(text.length))
+      assert.strictEqual(pieces.join(""), whole)
+      for (const piece of pieces) assert.isFalse(hasLoneSurrogate.test(piece), "half a character")
+    }
+
+    check("encodes and decodes the corners of Unicode", (tokenizer) => {
+      for (const text of corners) assertText(tokenizer, text)
+    })
+
+    it.effect.prop(
+      "encodes and decodes any text",
+      [Text],
+      ([text]) => Tokenizer.useSync((tokenizer) => assertText(tokenizer, text)).pipe(Effect.provide(layer)),
+      {
+        arbitrary: { runs: 100 }
+      }
+    )
+
+    check("decodes any ids, in 1,000 random cuts as in one piece", (tokenizer) => {
+      const next = integers(4)
+      for (let run = 0; run < 1000; run++) {
+        const ids = Int32Array.from({ length: next(30) }, () => next(tokenizer.vocabularySize + 8) - 4)
+        const pieces = streamed(tokenizer, ids, next)
+        assert.strictEqual(pieces.join(""), tokenizer.decode(ids))
+      }
+    })
+
+    check("decodes ids that it does not have to U+FFFD", (tokenizer) => {
+      for (const id of [-1, tokenizer.vocabularySize, 2 ** 31 - 1]) {
+        assert.strictEqual(tokenizer.decode(Int32Array.of(id)), "\uFFFD")
+      }
+    })
+
+    check("holds back the bytes of an incomplete character and none of a complete one", (tokenizer) => {
+      const decoder = tokenizer.decoder()
+      let text = ""
+      for (const id of tokenizer.encode("naïve 👍🏽 日本 x")) {
+        const piece = decoder.push(Int32Array.of(id))
+        assert.notInclude(piece, "\uFFFD")
+        text += piece
+      }
+      assert.strictEqual(decoder.flush(), "")
+      if (options.decoded !== undefined) assert.strictEqual(text, options.decoded("naïve 👍🏽 日本 x"))
+    })
+
+    check("leaves special tokens out where asked, and no others", (tokenizer) => {
+      const text = tokenizer.encode("a b")
+      for (const id of tokenizer.endOfText) {
+        assert.isBelow(id, tokenizer.vocabularySize)
+        const marked = Int32Array.of(...text, id)
+        assert.strictEqual(tokenizer.decode(marked, { skipSpecialTokens: true }), tokenizer.decode(text))
+        assert.notStrictEqual(tokenizer.decode(marked), tokenizer.decode(text))
+      }
+    })
+
+    check("encodes the markup of special tokens to their ids", (tokenizer) => {
+      for (const id of tokenizer.endOfText) {
+        assert.deepStrictEqual(tokenizer.encode(tokenizer.decode(Int32Array.of(id))), Int32Array.of(id))
+      }
+    })
+
+    it.effect("renders a conversation", () =>
+      Effect.gen(function*() {
+        const tokenizer = yield* Tokenizer
+        const messages = [{ role: "user", content: "one " }, { role: "assistant", content: "two" }] as const
+        const text = yield* tokenizer.applyChatTemplate(messages, { addGenerationPrompt: false })
+        if (!tokenizer.hasChatTemplate) assert.strictEqual(text, "one two")
+        assert.isBelow(text.indexOf("one"), text.indexOf("two"))
+      }).pipe(Effect.provide(layer)))
+  })
+}

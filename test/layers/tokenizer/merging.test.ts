@@ -1,0 +1,102 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Arbitrary, Schema } from "effect"
+import { mergePairs, noRank } from "../../../src/layers/tokenizer/mergePairs.ts"
+import { splitWords } from "../../../src/layers/tokenizer/tiktoken/splitWords.ts"
+
+/** Merging by its definition, one union at a time. */
+const mergeByDefinition = (starts: ReadonlyArray<number>, rankOf: (start: number, end: number) => number) => {
+  const parts = [...starts]
+  for (;;) {
+    let best = -1
+    let rank = noRank
+    for (let i = 0; i + 2 < parts.length; i++) {
+      const found = rankOf(parts[i]!, parts[i + 2]!)
+      if (found < rank) {
+        rank = found
+        best = i
+      }
+    }
+    if (best === -1) return parts
+    parts.splice(best + 1, 1)
+  }
+}
+
+const Letters = (maxLength: number) =>
+  Arbitrary.array(Arbitrary.schema(Schema.Literals(["a", "b", "c"])), { maxLength }).pipe(
+    Arbitrary.map((letters) => letters.join(""))
+  )
+
+describe("mergePairs", () => {
+  // Ranks repeat, so that ties between different unions are met, too.
+  const ranks = new Map<string, number>()
+  for (const [index, token] of ["ab", "ba", "aa", "bc", "abab", "aab", "caa", "aaaa", "abc", "bcab", "ca"].entries()) {
+    ranks.set(token, index >> 1)
+  }
+  for (const [what, length] of [["by scanning", 30], ["with a heap", 400]] as const) {
+    it.prop(`merges as the definition does, ${what}`, [Letters(length)], ([letters]) => {
+      const text = what === "with a heap" ? `${letters}${"abcaab".repeat(9)}` : letters
+      const rankOf = (start: number, end: number) => ranks.get(text.slice(start, end)) ?? noRank
+      const starts = Array.from({ length: text.length + 1 }, (_, i) => i)
+      assert.deepStrictEqual(mergePairs(starts, rankOf), mergeByDefinition(starts, rankOf))
+    }, { arbitrary: { runs: 150 } })
+  }
+
+  it("keeps parts of several characters whole", () => {
+    assert.deepStrictEqual(mergePairs([0, 2, 3, 5], (start, end) => end - start === 3 && start === 0 ? 1 : noRank), [
+      0,
+      3,
+      5
+    ])
+  })
+
+  it("merges a text of 100,000 characters without a space in n log n", () => {
+    const text = "ab".repeat(50_000)
+    const merged = mergePairs(
+      Array.from({ length: text.length + 1 }, (_, i) => i),
+      (start, end) => ranks.get(text.slice(start, end)) ?? noRank
+    )
+    assert.strictEqual(merged.length, 25_001)
+  })
+})
+
+/** The expression itself in JavaScript's words, whose `\s` is not Unicode's white space. */
+const expression = (digits: number) =>
+  new RegExp(
+    String
+      .raw`'(?:[sSſ]|[tT]|[rR][eE]|[vV][eE]|[mM]|[lL][lL]|[dD])|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,${digits}}| ?[^\p{White_Space}\p{L}\p{N}]+[\r\n]*|\p{White_Space}*[\r\n]+|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+`,
+    "gu"
+  )
+
+const pieces = (text: string, digits: number) => {
+  const found: Array<string> = []
+  splitWords(text, digits, (piece) => found.push(piece))
+  return found
+}
+
+const Characters = Arbitrary.array(
+  Arbitrary.schema(
+    Schema.Literals([..." \n\r\t\u0085\ufeff\u3000'sTLlrevmdſaÉ日ß09５Ⅷ.!-_\u0301👍𝕏𝟘"])
+  ),
+  { maxLength: 24 }
+).pipe(Arbitrary.map((characters) => characters.join("")))
+
+describe("splitWords", () => {
+  for (const digits of [1, 3]) {
+    it.prop(`cuts as the expression does, ${digits} digits at most`, [Characters], ([text]) => {
+      assert.deepStrictEqual(pieces(text, digits), text.match(expression(digits)) ?? [])
+    }, { arbitrary: { runs: 2000 } })
+  }
+
+  it("classifies every character as the expression does", () => {
+    for (let codePoint = 0; codePoint < 0x110000; codePoint += codePoint < 0x3000 ? 1 : 37) {
+      if (codePoint >= 0xd800 && codePoint < 0xe000) continue
+      const character = String.fromCodePoint(codePoint)
+      const text = `a${character}b ${character}${character}`
+      assert.deepStrictEqual(pieces(text, 3), [...text.match(expression(3))!], `U+${codePoint.toString(16)}`)
+    }
+  })
+
+  it("takes lone surrogates as other characters", () => {
+    assert.deepStrictEqual(pieces("a\ud800b\udc00 \ud800", 1), ["a", "\ud800b", "\udc00", " \ud800"])
+  })
+})
