@@ -72,8 +72,9 @@ export const TrajectoryRecord = Schema.Struct({ step: Schema.Natural, scored: Sc
 export type TrajectoryRecord = typeof TrajectoryRecord.Type
 
 /**
- * The log of a run. Appends are ordered and each is whole; readers may follow while the run goes on and see only whole
- * records.
+ * The log of a run. Appends are ordered and each is whole: it is there once the append has ended, and a crash leaves no
+ * part of it. Readers may read while the run goes on and see whole records only, up to those that are there when they
+ * reach the end.
  *
  * @category services
  * @since 0.1.0
@@ -87,4 +88,9 @@ export class RunLog extends Context.Service<RunLog, {
   readonly readMetrics: Stream.Stream<MetricsRecord, RunLogError>
   readonly readTrajectories: Stream.Stream<TrajectoryRecord, RunLogError>
   readonly readEvents: Stream.Stream<EventRecord, RunLogError>
+  /**
+   * Takes back what was recorded behind a step, so that a run which resumes there records it anew: metrics and
+   * trajectories from the first record of a later step on. Events stay.
+   */
+  rewind(step: number): Effect.Effect<void, RunLogError>
 }>()("effect-search-r1/services/RunLog") {}
