@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import { demo } from "./demo.ts"
+import { score } from "./score.ts"
 import { search } from "./search.ts"
 
-export const commands = [demo, search] as const
+export const commands = [demo, search, score] as const

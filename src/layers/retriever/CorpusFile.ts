@@ -3,49 +3,10 @@
  *
  * @since 0.1.0
  */
-// gzip needs Node's zlib, and a file that feeds it is best read by Node too.
-// @effect-diagnostics nodeBuiltinImport:off
 import { Effect, Result, Stream } from "effect"
-import { createReadStream } from "node:fs"
-import { open } from "node:fs/promises"
-import { pipeline } from "node:stream"
-import { createGunzip } from "node:zlib"
 import { CorpusUnreadable, parseLine } from "../../domain/Corpus.ts"
 import type { Document } from "../../domain/Document.ts"
-
-const reasons: Readonly<Record<string, string>> = {
-  ENOENT: "there is no such file",
-  EISDIR: "this is a directory, a file of JSON lines is needed",
-  EACCES: "permission denied",
-  Z_BUF_ERROR: "the gzip stream ends too early: the file is cut off",
-  Z_DATA_ERROR: "the gzip stream is damaged"
-}
-
-const unreadable = (path: string) => (cause: unknown): CorpusUnreadable => {
-  const code = cause instanceof Error && "code" in cause ? String(cause.code) : ""
-  return new CorpusUnreadable({
-    path,
-    reason: reasons[code] ?? (cause instanceof Error ? cause.message : String(cause))
-  })
-}
-
-/** Whether the file begins with gzip's magic bytes, whatever its name is. */
-const isGzip = async (path: string): Promise<boolean> => {
-  const file = await open(path)
-  try {
-    const { buffer, bytesRead } = await file.read(new Uint8Array(2), 0, 2, 0)
-    return bytesRead === 2 && buffer[0] === 0x1f && buffer[1] === 0x8b
-  } finally {
-    await file.close()
-  }
-}
-
-async function* read(path: string): AsyncGenerator<Uint8Array> {
-  const gzip = await isGzip(path)
-  const file = createReadStream(path, { highWaterMark: 1 << 18 })
-  // the callback keeps Node from reporting an error twice: the iteration raises it
-  yield* gzip ? pipeline(file, createGunzip({ chunkSize: 1 << 18 }), () => {}) : file
-}
+import * as TextFile from "../textFile.ts"
 
 const parseLines = (path: string) => {
   let line = 0
@@ -73,8 +34,8 @@ const parseLines = (path: string) => {
  */
 export const batches = (path: string): Stream.Stream<ReadonlyArray<Document>, CorpusUnreadable> =>
   Stream.suspend(() =>
-    Stream.fromAsyncIterable(read(path), unreadable(path)).pipe(
-      Stream.decodeText(),
+    TextFile.stream(path).pipe(
+      Stream.mapError(({ reason }) => new CorpusUnreadable({ path, reason })),
       Stream.splitLines,
       Stream.chunks,
       Stream.mapEffect(parseLines(path))

@@ -1,0 +1,223 @@
+/**
+ * `search-r1 score`: grades recorded trajectories.
+ *
+ * @since 0.1.0
+ */
+import { Clock, Console, Effect, FileSystem, Option, Path, Ref, Schema, type Scope, Stdio, Stream } from "effect"
+import { Argument, CliError, Command, Flag } from "effect/cli"
+import * as Presets from "../domain/Presets.ts"
+import * as ScoreSummary from "../domain/ScoreSummary.ts"
+import * as TextFile from "../layers/textFile.ts"
+import * as Score from "../programs/Score.ts"
+import { type Column, table } from "./table.ts"
+import { userError } from "./userError.ts"
+
+const sourceOf = (
+  file: string,
+  dataSource: Option.Option<string>
+): Score.Source<TextFile.FileUnreadable, Stdio.Stdio> => {
+  const name = file.split(/[/\\]/).at(-1) ?? file
+  const stem = name.replace(/\.(?:jsonl?|ndjson)?(?:\.gz)?$/, "")
+  return file === "-"
+    ? {
+      path: "standard input",
+      dataSource: Option.getOrElse(dataSource, () => "stdin"),
+      text: Stream.unwrap(Stdio.Stdio.useSync((stdio) => stdio.stdin)).pipe(
+        Stream.mapError((error) => new TextFile.FileUnreadable({ path: "standard input", reason: error.message })),
+        Stream.decodeText()
+      )
+    }
+    : { path: file, dataSource: Option.getOrElse(dataSource, () => stem || name), text: TextFile.stream(file) }
+}
+
+const encodeItem = Schema.encodeEffect(Schema.fromJsonString(ScoreSummary.Item))
+
+/** Opens the items file and gives what writes to it. */
+const itemWriter = Effect.fnUntraced(function*(
+  out: string,
+  inputs: ReadonlyArray<string>
+): Effect.fn.Return<
+  (items: ReadonlyArray<ScoreSummary.Item>) => Effect.Effect<void, CliError.UserError>,
+  CliError.UserError,
+  FileSystem.FileSystem | Path.Path | Scope.Scope
+> {
+  const fs = yield* FileSystem.FileSystem
+  const path = yield* Path.Path
+  if (inputs.some((input) => input !== "-" && path.resolve(input) === path.resolve(out))) {
+    return yield* userError(`${out}: --out would overwrite the file that is being scored`)
+  }
+  const failed = (error: Error) => userError(`${out}: cannot be written (${error.message})`)
+  const file = yield* fs.makeDirectory(path.dirname(path.resolve(out)), { recursive: true }).pipe(
+    Effect.andThen(fs.open(out, { flag: "w" })),
+    Effect.mapError(failed)
+  )
+  const encoder = new TextEncoder()
+  return (items) =>
+    items.length === 0
+      ? Effect.void
+      : Effect.forEach(items, (item) => encodeItem(item)).pipe(
+        Effect.flatMap((lines) => file.writeAll(encoder.encode(`${lines.join("\n")}\n`))),
+        Effect.mapError(failed)
+      )
+})
+
+/** Tells on standard error how far a long run is, every two seconds. */
+const makeProgress = Effect.gen(function*() {
+  const next = yield* Ref.make((yield* Clock.currentTimeMillis) + 2000)
+  const done = yield* Ref.make(0)
+  return (count: number): Effect.Effect<void> =>
+    Effect.gen(function*() {
+      const total = yield* Ref.updateAndGet(done, (n) => n + count)
+      const now = yield* Clock.currentTimeMillis
+      if (now < (yield* Ref.get(next))) return
+      yield* Ref.set(next, now + 2000)
+      yield* Console.error(`${total} trajectories scored`)
+    })
+})
+
+const rounded = (value: number): string => value.toFixed(3)
+
+const columns: ReadonlyArray<Column> = [
+  { heading: "data source" },
+  ...["n", "EM", "sub-EM", "F1", "valid format", "has answer", "searches/question", "forged"].map((heading) => ({
+    heading,
+    align: "right" as const
+  }))
+]
+
+const row = (name: string, summary: ScoreSummary.Summary): ReadonlyArray<string> => [
+  name,
+  String(summary.n),
+  rounded(summary.em),
+  rounded(summary.subEm),
+  rounded(summary.f1),
+  rounded(summary.validFormat),
+  rounded(summary.hasAnswer),
+  summary.searchesPerQuestion.toFixed(2),
+  String(summary.forgedObservations)
+]
+
+const show = ({ dataSources, macroAverage, total }: ScoreSummary.Report): string => {
+  const sources = Object.entries(dataSources)
+  return table(
+    columns,
+    [
+      ...sources.map(([name, summary]) => row(name, summary)),
+      ...(sources.length > 1
+        ? [[
+          "average of the above",
+          "",
+          rounded(macroAverage.em),
+          rounded(macroAverage.subEm),
+          rounded(macroAverage.f1)
+        ]]
+        : []),
+      row("total", total)
+    ]
+  )
+}
+
+const encodeReport = Schema.encodeEffect(Schema.fromJsonString(Schema.Struct({
+  preset: Presets.CompatName,
+  total: ScoreSummary.Summary,
+  macroAverage: ScoreSummary.MacroAverage,
+  dataSources: Schema.Record(Schema.String, ScoreSummary.Summary),
+  skipped: Schema.Natural
+})))
+
+/** At most so many skipped records are named one by one. */
+const namedSkips = 10
+
+/**
+ * @category commands
+ * @since 0.1.0
+ */
+export const score = Command.make("score", {
+  files: Argument.String("file").pipe(
+    Argument.withDescription("Recorded trajectories, JSON lines or one JSON array, also .gz; - reads standard input"),
+    Argument.variadic({ min: 1 })
+  ),
+  preset: Flag.Literals("preset", ["fixed", "reference"]).pipe(
+    Flag.withDescription(
+      "fixed grades what the policy wrote; reference does what Search-R1's code does, prompt and documents included"
+    ),
+    Flag.withDefault("fixed")
+  ),
+  json: Flag.Boolean("json").pipe(
+    Flag.withDescription("Print one JSON object: {\"total\",\"macroAverage\",\"dataSources\",…}"),
+    Flag.withDefault(false)
+  ),
+  out: Flag.String("out").pipe(
+    Flag.withAlias("o"),
+    Flag.withMetavar("items.jsonl"),
+    Flag.withDescription("Write the grade of each trajectory to this file, one JSON object a line"),
+    Flag.optional
+  ),
+  dataSource: Flag.String("data-source").pipe(
+    Flag.withDescription("Data source of records that name none; the default is the file's name"),
+    Flag.optional
+  ),
+  skipBad: Flag.Boolean("skip-bad").pipe(
+    Flag.withDescription("Count records that cannot be graded and go on, instead of ending with an error"),
+    Flag.withDefault(false)
+  )
+}, (input) =>
+  Effect.gen(function*() {
+    const write = Option.isSome(input.out) ? yield* itemWriter(input.out.value, input.files) : () => Effect.void
+    const progress = yield* makeProgress
+    const skips = yield* Ref.make(0)
+    const { report, skipped } = yield* Score.run(input.files.map((file) => sourceOf(file, input.dataSource)), {
+      scopes: Presets.compat[input.preset],
+      skipBad: input.skipBad,
+      onItems: (items) => Effect.andThen(write(items), progress(items.length)),
+      onSkipped: (error) =>
+        Effect.flatMap(
+          Ref.updateAndGet(skips, (n) => n + 1),
+          (n) =>
+            n <= namedSkips
+              ? Console.error(`skipped ${error.message}`)
+              : n === namedSkips + 1
+              ? Console.error("further records are skipped without a word")
+              : Effect.void
+        )
+    })
+    if (report.total.n === 0) {
+      return yield* userError(
+        `${input.files.join(", ")}: ${
+          skipped === 0 ? "no records to score" : `none of ${skipped} records can be scored`
+        }`
+      )
+    }
+    if (skipped > 0) yield* Console.error(`${skipped} of ${skipped + report.total.n} records skipped`)
+    yield* input.json
+      ? Effect.flatMap(encodeReport({ preset: input.preset, ...report, skipped }), Console.log)
+      : Console.log(show(report))
+  }).pipe(
+    Effect.scoped,
+    Effect.catchIf(
+      (error) => !CliError.isCliError(error),
+      (error) =>
+        Effect.fail(
+          userError(
+            error,
+            error._tag === "RecordInvalid" ? "With --skip-bad such records are counted and left out." : undefined
+          )
+        )
+    )
+  )).pipe(
+    Command.withDescription(
+      "Grade recorded trajectories: {id, question, golden_answers, response, prompt?, data_source?}, logs of Search-R1 evaluations on FlashRAG, or trajectories of this program. In a response, an <information> block behind a complete <search> is the environment's; any other is forged and counts as the policy's text."
+    ),
+    Command.withShortDescription("Grade recorded trajectories"),
+    Command.withExamples([
+      { command: "search-r1 score responses.jsonl", description: "Print a table with a row for each data source" },
+      {
+        command: "search-r1 score nq.jsonl.gz hotpotqa.jsonl.gz --json --out items.jsonl",
+        description: "Print JSON and keep the grade of each trajectory"
+      },
+      {
+        command: "search-r1 score responses.jsonl --preset reference",
+        description: "Grade as Search-R1's own code does"
+      }
+    ])
+  )

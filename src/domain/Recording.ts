@@ -1,0 +1,174 @@
+/**
+ * Recorded trajectories as others write them: what can be graded after the fact.
+ *
+ * @since 0.1.0
+ */
+import { Option, Result, Schema } from "effect"
+import { ScoredTrajectory } from "./Outcome.ts"
+import { renderPrompt } from "./Protocol.ts"
+import { Trajectory } from "./Trajectory.ts"
+import * as Transcript from "./Transcript.ts"
+import { parse } from "./TranscriptParser.ts"
+
+/**
+ * A recorded trajectory with its question. `id` and `dataSource` are absent where the record has none.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Recording {
+  readonly id: string | undefined
+  readonly dataSource: string | undefined
+  readonly question: string
+  readonly goldenAnswers: ReadonlyArray<string>
+  readonly transcript: Transcript.Transcript
+}
+
+type Fields = Readonly<Record<string, unknown>>
+
+const isFields = (value: unknown): value is Fields =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+
+const kind = (value: unknown): string =>
+  value === undefined
+    ? "nothing"
+    : value === null
+    ? "null"
+    : Array.isArray(value)
+    ? "an array"
+    : typeof value === "object"
+    ? "an object"
+    : `a ${typeof value}`
+
+const isString = (value: unknown): value is string => typeof value === "string"
+
+const optionalString = (fields: Fields, name: string): Result.Result<string | undefined, string> => {
+  const value = fields[name]
+  if (value === undefined || value === null) return Result.succeed(undefined)
+  if (typeof value === "string") return Result.succeed(value)
+  return typeof value === "number"
+    ? Result.succeed(String(value))
+    : Result.fail(`"${name}" must be a string, got ${kind(value)}`)
+}
+
+/** A dotted path inside nested objects. */
+const at = (fields: Fields, ...path: ReadonlyArray<string>): unknown =>
+  path.reduce<unknown>((value, name) => (isFields(value) ? value[name] : undefined), fields)
+
+/**
+ * Golden answers of a record: `golden_answers` (one string or many), or the reference's `reward_model.ground_truth.target`.
+ *
+ * @category decoding
+ * @since 0.1.0
+ */
+export const goldenAnswersOf = (fields: Fields): Result.Result<ReadonlyArray<string>, string> => {
+  const [name, value] = fields["golden_answers"] === undefined
+    ? ["reward_model.ground_truth.target", at(fields, "reward_model", "ground_truth", "target")]
+    : ["golden_answers", fields["golden_answers"]]
+  if (value === undefined) return Result.fail(`"golden_answers" is missing`)
+  if (typeof value === "string") return Result.succeed([value])
+  if (!Array.isArray(value)) {
+    return Result.fail(`"${name}" must be a string or an array of strings, got ${kind(value)}`)
+  }
+  if (value.length === 0) return Result.fail(`"${name}" is empty: there is nothing to grade against`)
+  const answers = value.filter(isString)
+  return answers.length === value.length
+    ? Result.succeed(answers)
+    : Result.fail(`"${name}" must hold strings only, got ${kind(value.find((answer) => !isString(answer)))}`)
+}
+
+const Messages = Schema.Array(Schema.Struct({ role: Schema.String, content: Schema.String }))
+const decodeMessages = Schema.decodeUnknownOption(Messages)
+
+/** A prompt as text; messages are rendered in ChatML. */
+const promptText = (value: unknown): Result.Result<string | undefined, string> => {
+  if (value === undefined || value === null) return Result.succeed(undefined)
+  if (typeof value === "string") return Result.succeed(value)
+  return Option.match(decodeMessages(value), {
+    onNone: () =>
+      Result.fail(`"prompt" must be a string or an array of {"role","content"} messages, got ${kind(value)}`),
+    onSome: (messages) =>
+      Result.succeed(
+        `${
+          messages.map(({ content, role }) => `<|im_start|>${role}\n${content}<|im_end|>\n`).join("")
+        }<|im_start|>assistant\n`
+      )
+  })
+}
+
+/**
+ * The prompt that the reference gives a Qwen instruct model for a question: what a record without one is taken to have
+ * had, where a rule needs it.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const referencePrompt = (question: string): string =>
+  `<|im_start|>system\nYou are Qwen, created by Alibaba Cloud. You are a helpful assistant.<|im_end|>\n<|im_start|>user\n${
+    renderPrompt("search", question)
+  }<|im_end|>\n<|im_start|>assistant\n`
+
+const decodeTrajectory = Schema.decodeUnknownResult(Schema.toCodecJson(Trajectory))
+const decodeScored = Schema.decodeUnknownResult(Schema.toCodecJson(ScoredTrajectory))
+
+const fromTrajectory = ({ question, segments }: Trajectory): Recording => ({
+  id: question.id,
+  dataSource: question.dataSource,
+  question: question.question,
+  goldenAnswers: question.goldenAnswers,
+  transcript: Transcript.fromSegments(segments)
+})
+
+const own = (fields: Fields): Result.Result<Recording, string> | undefined => {
+  const whole = (error: Schema.SchemaError) => `this is no trajectory of this package: ${error.message}`
+  if (Array.isArray(fields["segments"])) {
+    return Result.mapBoth(decodeTrajectory(fields), { onSuccess: fromTrajectory, onFailure: whole })
+  }
+  const scored = fields["scored"] ?? fields
+  return isFields(scored) && isFields(scored["trajectory"])
+    ? Result.mapBoth(decodeScored(scored), {
+      onSuccess: ({ trajectory }) => fromTrajectory(trajectory),
+      onFailure: whole
+    })
+    : undefined
+}
+
+/**
+ * Reads the JSON value of a recorded trajectory, in one of these forms:
+ *
+ * - `{id, question, golden_answers, response, prompt?, data_source?}`;
+ * - a log of an evaluation harness on FlashRAG: `{id, question, golden_answers, output: {query, final_response}}`;
+ * - a trajectory of this package, as `rollout` and run logs write it.
+ *
+ * `golden_answers` is one string or many. Further fields are ignored. The failure says which field is wrong.
+ *
+ * @category decoding
+ * @since 0.1.0
+ */
+export const fromJson = (value: unknown): Result.Result<Recording, string> => {
+  if (!isFields(value)) {
+    return Result.fail(`expected an object with "golden_answers" and "response", got ${kind(value)}`)
+  }
+  const trajectory = own(value)
+  if (trajectory !== undefined) return trajectory
+  const logged = at(value, "output", "final_response")
+  const response = value["response"] ?? logged
+  return Result.gen(function*() {
+    const goldenAnswers = yield* goldenAnswersOf(value)
+    if (typeof response !== "string") {
+      return yield* Result.fail(
+        response === undefined || response === null
+          ? `"response" is missing (and there is no "output.final_response")`
+          : `"response" must be a string, got ${kind(response)}`
+      )
+    }
+    const prompt = yield* promptText(value["prompt"] ?? at(value, "output", "query"))
+    return {
+      id: yield* optionalString(value, "id"),
+      dataSource: yield* optionalString(value, "data_source"),
+      question: (yield* optionalString(value, "question")) ?? "",
+      goldenAnswers,
+      transcript: parse(response, { prompt })
+    }
+  })
+}

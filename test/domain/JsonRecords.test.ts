@@ -1,0 +1,76 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Schema } from "effect"
+import * as JsonRecords from "../../src/domain/JsonRecords.ts"
+
+const split = (pieces: ReadonlyArray<string>) => {
+  const splitter = JsonRecords.make()
+  return [...pieces.flatMap((piece) => splitter.push(piece)), ...splitter.end()]
+}
+
+/** Cuts a text into pieces of the given lengths, in turn. */
+const cut = (text: string, lengths: ReadonlyArray<number>): ReadonlyArray<string> => {
+  const pieces: Array<string> = []
+  let at = 0
+  for (let i = 0; at < text.length; i++) {
+    const length = 1 + (lengths[i % Math.max(1, lengths.length)] ?? text.length)
+    pieces.push(text.slice(at, at + length))
+    at += length
+  }
+  return pieces
+}
+
+describe("JSON lines", () => {
+  it("are records with their lines; empty lines are skipped", () => {
+    assert.deepStrictEqual(split(["\uFEFF\n{\"a\":1}\r\n\n  {\"a\":2}\nnot json\n{\"a\"", ":3}"]), [
+      { line: 2, text: "{\"a\":1}\r" },
+      { line: 4, text: "  {\"a\":2}" },
+      { line: 5, text: "not json" },
+      { line: 6, text: "{\"a\":3}" }
+    ])
+  })
+
+  it("may be none", () => {
+    assert.deepStrictEqual(split([]), [])
+    assert.deepStrictEqual(split(["", " \n", "\n"]), [])
+  })
+})
+
+describe("an array", () => {
+  it("has elements with the lines on which they begin", () => {
+    assert.deepStrictEqual(split(["[\n{\"a\":\n\"]}\\\"\"},\n [1], 2,", "\"x,\"]\n"]), [
+      { line: 2, text: "{\"a\":\n\"]}\\\"\"}" },
+      { line: 4, text: "[1]" },
+      { line: 4, text: "2" },
+      { line: 4, text: "\"x,\"" }
+    ])
+    assert.deepStrictEqual(split(["[]"]), [])
+  })
+
+  it("that does not end, and text behind one, are flaws", () => {
+    assert.deepStrictEqual(split(["[{\"a\":1},\n{\"a\""]).map((record) => "flaw" in record), [false, true])
+    assert.deepStrictEqual(split(["["]).map((record) => "flaw" in record), [true])
+    assert.deepStrictEqual(split(["[1]\n[2]"]), [
+      { line: 1, text: "1" },
+      { line: 2, flaw: "there is text behind the end of the array" }
+    ])
+  })
+})
+
+describe("properties", () => {
+  const Values = Schema.Array(Schema.Struct({ text: Schema.String, list: Schema.Array(Schema.Finite) }))
+
+  it.prop("any cut of any text gives the same records", [
+    Values,
+    Schema.Array(Schema.Literals([0, 1, 5, 40])),
+    Schema.Boolean
+  ], (
+    [values, lengths, array]
+  ) => {
+    const text = array ? JSON.stringify(values, null, 1) : values.map((value) => JSON.stringify(value)).join("\n")
+    const records = split(cut(text, lengths))
+    assert.deepStrictEqual(
+      records.map((record) => "text" in record ? JSON.stringify(JSON.parse(record.text)) : record.flaw),
+      values.map((value) => JSON.stringify(value))
+    )
+  })
+})
