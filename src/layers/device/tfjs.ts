@@ -43,8 +43,13 @@ const keepTensors = (value: unknown, seen: Set<unknown>): void => {
   for (const member of value instanceof Map ? value.values() : Object.values(value)) keepTensors(member, seen)
 }
 
-/** Disposes of every tensor inside `value`. */
-const disposeTensors = (value: unknown, seen: Set<unknown>): void => {
+/**
+ * Disposes of every tensor inside `value` that is still alive.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const disposeTensors = (value: unknown, seen = new Set<unknown>()): void => {
   if (typeof value !== "object" || value === null || ArrayBuffer.isView(value) || seen.has(value)) return
   seen.add(value)
   if (value instanceof tf.Tensor) {
@@ -114,8 +119,7 @@ export const make = (options: TfjsDeviceOptions): Device["Service"] => {
     name,
     capabilities: { ...options.capabilities, fused },
     run,
-    resource: (compute) =>
-      Effect.acquireRelease(run(compute), (result) => Effect.sync(() => disposeTensors(result, new Set()))),
+    resource: (compute) => Effect.acquireRelease(run(compute), (result) => Effect.sync(() => disposeTensors(result))),
     settled: options.settled ?? Effect.void,
     memory: Effect.sync(() => {
       activate(backend)

@@ -9,6 +9,7 @@ import { tensors, type TensorSpec } from "../../../domain/ModelTensors.ts"
 import { Device, type DeviceError } from "../../../services/Device.ts"
 import type { Network } from "./Packed.ts"
 import { mismatch, type NamedWeights, ParameterMismatch, Parameters } from "./Parameters.ts"
+import { read } from "./read.ts"
 import { ropeTables } from "./Transformer.ts"
 
 /**
@@ -44,3 +45,19 @@ export const make = Effect.fn("Network.make")(function*<E>(
   const tables = yield* device.resource(() => ropeTables(config, positions))
   return { config, parameters, tables }
 })
+
+/**
+ * One weight of a network as it is now.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const readWeight = (
+  device: Device["Service"],
+  { parameters }: Network,
+  name: string
+): Effect.Effect<Float32Array, DeviceError> =>
+  Effect.map(
+    read(device, [parameters.get(name)]),
+    ([data]) => data instanceof Float32Array ? data : Float32Array.from(data ?? [])
+  )

@@ -81,7 +81,8 @@ export const packedForward = (
 ): PackedForward => {
   const idTensor = tf.tensor1d(ids, "int32")
   const packing = Ops.packing(cuSeqlens)
-  const angles = Ops.rotary(tf.tensor1d(positions(cuSeqlens), "int32"), tables.cos, tables.sin)
+  // Clones share the tables' memory: whoever disposes of a forward pass must not dispose of the tables.
+  const angles = Ops.rotary(tf.tensor1d(positions(cuSeqlens), "int32"), tf.clone(tables.cos), tf.clone(tables.sin))
   const attend = attendPacked(config, packing)
   let x: tf.Tensor = tf.gather(parameters.get(embedding), idTensor)
   const layers: Array<Activations | { readonly x: tf.Tensor }> = []

@@ -5,7 +5,7 @@
  */
 import { Effect } from "effect"
 import { contextLength } from "../../../domain/ModelConfig.ts"
-import type { Device } from "../../../services/Device.ts"
+import type { Device, DeviceError } from "../../../services/Device.ts"
 import {
   ContextOverflow,
   type PolicyError,
@@ -51,8 +51,35 @@ export const packIds = (
 }
 
 /**
- * `Policy.logProbs` over a network. When the device runs out of memory, fewer sequences are computed at a time, down to
- * one.
+ * Runs a computation over all sequences, some at a time: neighbours in length, at most `maxTokens` tokens together. When
+ * the device runs out of memory, half as many are computed at a time, down to one.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const inParts = Effect.fnUntraced(function*(
+  sequences: ReadonlyArray<Int32Array>,
+  maxTokens: number,
+  compute: (members: ReadonlyArray<number>) => Effect.Effect<void, DeviceError>
+): Effect.fn.Return<void, DeviceError> {
+  const queue = parts(sequences, maxTokens).toReversed()
+  while (queue.length > 0) {
+    const members = queue.pop() ?? []
+    if (members.every((i) => (sequences[i]?.length ?? 0) === 0)) continue
+    const result = yield* Effect.result(compute(members))
+    if (result._tag === "Success") {
+      yield* Effect.yieldNow
+    } else if (result.failure._tag === "OutOfDeviceMemory" && members.length > 1) {
+      const half = Math.ceil(members.length / 2)
+      queue.push(members.slice(half), members.slice(0, half))
+    } else {
+      return yield* result.failure
+    }
+  }
+})
+
+/**
+ * `Policy.logProbs` over a network.
  *
  * @category operations
  * @since 0.1.0
@@ -96,21 +123,10 @@ export const logProbs = Effect.fn("Scoring.logProbs")(function*(
       results[member]?.entropy.set(allEntropy.subarray(begin, end))
     })
   })
-  const queue = parts(sequences, options.maxTokens).toReversed()
-  while (queue.length > 0) {
-    const members = queue.pop() ?? []
-    if (members.every((i) => (sequences[i]?.length ?? 0) === 0)) continue
-    const result = yield* Effect.result(compute(members))
-    if (result._tag === "Success") {
-      yield* Effect.yieldNow
-    } else if (result.failure._tag === "OutOfDeviceMemory" && members.length > 1) {
-      const half = Math.ceil(members.length / 2)
-      queue.push(members.slice(half), members.slice(0, half))
-    } else if (result.failure._tag === "OutOfDeviceMemory") {
-      return yield* result.failure
-    } else {
-      return yield* new PolicyUnavailable({ reason: result.failure.message })
-    }
-  }
+  yield* inParts(sequences, options.maxTokens, compute).pipe(
+    Effect.mapError((error) =>
+      error._tag === "OutOfDeviceMemory" ? error : new PolicyUnavailable({ reason: error.message })
+    )
+  )
   return results
 })

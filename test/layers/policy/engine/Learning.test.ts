@@ -1,0 +1,249 @@
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Option } from "effect"
+import type * as AdamW from "../../../../src/domain/AdamW.ts"
+import * as Batch from "../../../../src/domain/Batch.ts"
+import * as Loss from "../../../../src/domain/Loss.ts"
+import { tensors } from "../../../../src/domain/ModelTensors.ts"
+import { greedy } from "../../../../src/domain/Sampling.ts"
+import * as DeviceCpu from "../../../../src/layers/device/DeviceCpu.ts"
+import * as Weights from "../../../../src/layers/model/Weights.ts"
+import * as Engine from "../../../../src/layers/policy/engine/Engine.ts"
+import { Device } from "../../../../src/services/Device.ts"
+import type { UpdateOptions } from "../../../../src/services/Optimizer.ts"
+import { byteTokenizer, devices, fastest, golden, model, noModels } from "./fixtures.ts"
+
+interface Arithmetic {
+  readonly ids: ReadonlyArray<ReadonlyArray<number>>
+  readonly mask: ReadonlyArray<ReadonlyArray<number>>
+  readonly advantage_per_sequence: ReadonlyArray<number>
+  readonly old_logprobs: ReadonlyArray<ReadonlyArray<number>>
+  readonly ref_logprobs: ReadonlyArray<ReadonlyArray<number>>
+  readonly steps: ReadonlyArray<{
+    readonly loss: number
+    readonly policy_loss: number
+    readonly entropy: number
+    readonly k3: number
+    readonly grad_norm: number
+    readonly weights_after: Readonly<Record<string, ReadonlyArray<number>>>
+    readonly weight_sum: number
+  }>
+}
+
+const name = "verl_arithmetic"
+
+const start = Effect.fnUntraced(function*(options?: Engine.EngineOptions) {
+  const weights = yield* Weights.read(model(name))
+  const engine = yield* Engine.make(weights, byteTokenizer(weights.config.vocabularySize), {
+    cacheTokens: 64,
+    ...options
+  })
+  return { engine, device: yield* Device }
+})
+
+const aligned = (values: ReadonlyArray<number>) => Float32Array.of(0, ...values)
+
+const batch = (data = golden<Arithmetic>(name)): Batch.MiniBatch =>
+  Batch.miniBatch(data.ids.map((ids, i) => ({
+    promptKey: `${i}`,
+    sample: 0,
+    ids: Int32Array.from(ids),
+    lossMask: Uint8Array.of(0, ...data.mask[i]!),
+    advantages: new Float32Array(ids.length).fill(data.advantage_per_sequence[i]!),
+    oldLogProbs: aligned(data.old_logprobs[i]!),
+    refLogProbs: aligned(data.ref_logprobs[i]!),
+    valueMask: Uint8Array.of(0, ...data.mask[i]!),
+    oldValues: new Float32Array(ids.length).fill(0.1),
+    returns: Float32Array.from(ids, (_, t) => Math.sin(t + i))
+  })))
+
+const adamW: AdamW.AdamW = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.01, maxGradNorm: 1 }
+
+const options: UpdateOptions = {
+  loss: { ...Loss.ppo, klCoefficient: 0.01 },
+  learningRate: 1e-3,
+  adamW,
+  temperature: 1,
+  microBatch: { maxTokens: 4096 }
+}
+
+const relative = (actual: number, expected: number, what: string) =>
+  assert.isAtMost(Math.abs(actual - expected), 1e-3 * Math.max(Math.abs(expected), 1e-2), what)
+
+const weightSum = (engine: Engine.Engine) =>
+  Effect.reduce(
+    tensors(engine.config),
+    () => 0,
+    (sum, spec) => Effect.map(engine.readWeight(spec), (data) => sum + data.reduce((a, b) => a + b, 0))
+  )
+
+for (const device of devices) {
+  describe.skipIf(noModels !== undefined || device.absent !== undefined)(`learning on ${device.name}`, () => {
+    for (
+      const [what, microBatch, checkpointing] of [
+        ["one batch", { maxTokens: 4096 }, false],
+        ["a sequence at a time, keeping inputs only", { maxTokens: 48 }, true]
+      ] as const
+    ) {
+      it.effect(`makes the steps of the float64 reference: ${what}`, () =>
+        Effect.gen(function*() {
+          const { engine } = yield* start({ checkpointing })
+          for (const step of golden<Arithmetic>(name).steps) {
+            const { metrics } = yield* engine.optimizer.update(batch(), { ...options, microBatch })
+            relative(metrics["actor/loss"]!, step.loss, "loss")
+            relative(metrics["actor/pg_loss"]!, step.policy_loss, "policy loss")
+            relative(metrics["actor/entropy_loss"]!, step.entropy, "entropy")
+            relative(metrics["actor/kl_loss"]!, step.k3, "k3")
+            relative(metrics["actor/grad_norm"]!, step.grad_norm, "gradient norm")
+            assert.strictEqual(metrics["actor/micro_batches"], microBatch.maxTokens === 48 ? 4 : 1)
+            for (const [tensor, values] of Object.entries(step.weights_after)) {
+              const found = yield* engine.readWeight({ name: tensor, shape: [] })
+              // The file holds the first, the middle and the last element.
+              const places = [0, Math.floor(found.length / 2), found.length - 1]
+              values.forEach((value, i) => relative(found[places[i]!]!, value, `${tensor}[${places[i]}]`))
+            }
+            relative(yield* weightSum(engine), step.weight_sum, "sum of weights")
+          }
+          assert.strictEqual(yield* engine.policy.version, 3)
+        }).pipe(Effect.provide([device.layer, NodeServices.layer])))
+    }
+  })
+}
+
+describe.skipIf(noModels !== undefined)(`the learner on ${fastest.name}`, () => {
+  const provide = Effect.provide([fastest.layer, NodeServices.layer])
+
+  it.effect("a resumed optimizer continues bit for bit", () =>
+    Effect.gen(function*() {
+      const states = yield* Effect.scoped(Effect.gen(function*() {
+        const { engine } = yield* start()
+        yield* engine.optimizer.update(batch(), options)
+        const saved = yield* engine.optimizer.state
+        yield* engine.optimizer.update(batch(), options)
+        return { saved, after: yield* engine.optimizer.state }
+      }))
+      const { engine } = yield* start()
+      yield* engine.optimizer.restore(states.saved)
+      assert.strictEqual(yield* engine.policy.version, 1)
+      yield* engine.optimizer.update(batch(), options)
+      assert.deepStrictEqual(yield* engine.optimizer.state, states.after)
+    }).pipe(provide))
+
+  it.effect("a state that does not fit names the tensor and changes nothing", () =>
+    Effect.gen(function*() {
+      const { engine } = yield* start()
+      const saved = yield* engine.optimizer.state
+      const tensor = "model.layers.2.mlp.up_proj.weight"
+      const { [tensor]: _, ...others } = saved.blobs
+      const missing = yield* Effect.flip(engine.optimizer.restore({ ...saved, blobs: others }))
+      assert.include(missing.message, `${tensor} [344, 128] is missing`)
+      const short = { ...saved, blobs: { ...saved.blobs, [tensor]: new Uint8Array(8) } }
+      assert.include((yield* Effect.flip(engine.optimizer.restore(short))).message, "8 bytes, expected 176128")
+      assert.strictEqual((yield* Effect.flip(engine.optimizer.restore({ ...saved, info: 3 })))._tag, "StateMismatch")
+      assert.deepStrictEqual(yield* engine.optimizer.state, saved)
+    }).pipe(provide))
+
+  it.effect("a gradient that is not finite is reported and changes nothing", () =>
+    Effect.gen(function*() {
+      const { engine } = yield* start()
+      const before = yield* engine.optimizer.state
+      const bad = Batch.miniBatch(
+        batch().sequences.map((sequence) => ({
+          ...sequence,
+          advantages: sequence.advantages.map(() => Number.NaN)
+        }))
+      )
+      const error = yield* Effect.flip(engine.optimizer.update(bad, options))
+      assert.strictEqual(error._tag, "NonFiniteGradient")
+      assert.deepStrictEqual(yield* engine.optimizer.state, before)
+      yield* engine.optimizer.update(batch(), options)
+    }).pipe(provide))
+
+  it.effect("a loss that lacks its signals and a sequence that is too long have errors of their own", () =>
+    Effect.gen(function*() {
+      const { engine } = yield* start()
+      const without = Batch.miniBatch(batch().sequences.map(({ refLogProbs: _, ...sequence }) => sequence))
+      assert.include((yield* Effect.flip(engine.optimizer.update(without, options))).message, "refLogProbs")
+      const long = Batch.miniBatch([Batch.demonstration({ key: "long", ids: new Int32Array(2049) })])
+      const supervised = { ...options, loss: Loss.negativeLogLikelihood }
+      assert.strictEqual((yield* Effect.flip(engine.optimizer.update(long, supervised)))._tag, "ContextOverflow")
+    }).pipe(provide))
+
+  it.effect("hundreds of updates leave tensors and bytes where they began, and learn", () =>
+    Effect.gen(function*() {
+      const { device, engine } = yield* start()
+      const ids = Int32Array.of(3, 4, 5, 6, 7, 8)
+      const tiny = Batch.miniBatch([Batch.demonstration({ key: "a", ids })])
+      const supervised = { ...options, loss: Loss.negativeLogLikelihood, learningRate: 3e-4 }
+      yield* engine.optimizer.update(tiny, supervised)
+      const before = yield* device.memory
+      const steps = { DeviceCpu: 20, DeviceTensorFlow: 200 }[fastest.name]
+      for (let i = 0; i < steps; i++) yield* engine.optimizer.update(tiny, supervised)
+      assert.deepStrictEqual(yield* device.memory, before)
+      const session = yield* engine.policy.session({ promptKey: "p", sample: 0, ids: ids.slice(0, 1), seed: "s" })
+      const { ids: written, policyVersion } = yield* session.generate({ maxTokens: 5, sampling: greedy, stop: [] })
+      assert.strictEqual(policyVersion, steps + 1)
+      assert.deepStrictEqual(written, ids.slice(1))
+    }).pipe(provide), 60_000)
+
+  it.effect("the critic learns returns, resumes bit for bit, and shares nothing with the policy", () =>
+    Effect.gen(function*() {
+      const { engine } = yield* start({ critic: true })
+      const critic = Option.getOrThrow(engine.critic)
+      const before = yield* engine.optimizer.state
+      const update = {
+        loss: { clip: null, aggregation: "tokenMean" as const },
+        learningRate: 1e-3,
+        adamW,
+        microBatch: { maxTokens: 4096 }
+      }
+      const sequences = batch().sequences
+      const first = yield* critic.values(sequences.map(({ ids }) => ids))
+      first.forEach((values) => assert.deepStrictEqual([...new Set(values)], [0]))
+      const losses: Array<number> = []
+      for (let i = 0; i < 12; i++) losses.push((yield* critic.update(batch(), update)).metrics["critic/vf_loss"]!)
+      assert.isBelow(losses.at(-1)!, 0.7 * losses[0]!)
+      const saved = yield* critic.state
+      const ahead = (yield* critic.update(batch(), update)).metrics
+      yield* critic.restore(saved)
+      assert.deepStrictEqual((yield* critic.update(batch(), update)).metrics, ahead)
+      assert.deepStrictEqual(yield* engine.optimizer.state, before)
+      assert.strictEqual((yield* Effect.flip(critic.restore(before)))._tag, "StateMismatch")
+      const one = Batch.miniBatch(sequences.map(({ returns: _, ...sequence }) => sequence))
+      assert.strictEqual((yield* Effect.flip(critic.update(one, update)))._tag, "MissingSignals")
+    }).pipe(provide))
+
+  it.effect("the reference keeps the first weights", () =>
+    Effect.gen(function*() {
+      const { engine } = yield* start({ reference: true })
+      const reference = Option.getOrThrow(engine.reference)
+      const sequences = batch().sequences.map(({ ids }) => ids)
+      const before = yield* engine.policy.logProbs(sequences)
+      yield* engine.optimizer.update(batch(), options)
+      assert.deepStrictEqual(yield* reference.logProbs(sequences), before)
+      assert.notDeepEqual(yield* engine.policy.logProbs(sequences), before)
+    }).pipe(provide))
+})
+
+describe.skipIf(noModels !== undefined)("a device that is too small", () => {
+  it.effect("gets the same gradient from smaller micro-batches", () =>
+    Effect.gen(function*() {
+      const roomy = yield* updateWithin(undefined)
+      const limit = roomy.bytes + 9_000_000
+      const tight = yield* updateWithin(limit)
+      assert.strictEqual(roomy.metrics["actor/micro_batches"], 1)
+      assert.isAbove(tight.metrics["actor/micro_batches"]!, 1)
+      assert.closeTo(tight.metrics["actor/grad_norm"]! / roomy.metrics["actor/grad_norm"]!, 1, 1e-4)
+      const none = yield* Effect.flip(updateWithin(roomy.bytes + 200_000))
+      assert.strictEqual(none._tag, "OutOfDeviceMemory")
+    }).pipe(Effect.provide(NodeServices.layer)), 30_000)
+
+  const updateWithin = (limitBytes: number | undefined) =>
+    Effect.gen(function*() {
+      const { device, engine } = yield* start()
+      const first = yield* device.memory
+      const { metrics } = yield* engine.optimizer.update(batch(), options)
+      // Moments are made by the first update and stay.
+      return { metrics, bytes: first.bytes * 3 }
+    }).pipe(Effect.scoped, Effect.provide(DeviceCpu.layer({ limitBytes })))
+})
