@@ -11,6 +11,9 @@ import { type Segment, tokenCount } from "./Trajectory.ts"
 const tokensOf = (segments: ReadonlyArray<Segment>, tag: Segment["_tag"]): number =>
   tokenCount(segments.filter((segment) => segment._tag === tag))
 
+const truncatedDocuments = (segment: Segment): number =>
+  segment._tag === "Observation" && segment.source._tag === "Search" ? segment.source.truncated : 0
+
 const meansOf = (prefix: string, records: ReadonlyArray<Readonly<Record<string, number>>>): Record<string, number> => {
   const sums = new Map<string, number>()
   for (const record of records) {
@@ -23,8 +26,10 @@ const meansOf = (prefix: string, records: ReadonlyArray<Readonly<Record<string, 
  * Metrics of the completed rollouts, and counts of the failed ones by their error.
  *
  * - `env/number_of_actions/*`: generations, the final one included.
- * - `env/finish_ratio`: share of trajectories that ended with an answer.
+ * - `env/finish_ratio`: share of trajectories that ended with an answer; `env/ending/{answer,turns,budget}`: by ending.
  * - `env/number_of_valid_action`, `env/ratio_of_valid_action`: turns with a complete action, and their share.
+ * - `env/number_of_invalid_action`: turns that the invalid-action message answered.
+ * - `env/truncated_documents`: documents that the observation's token budget cut.
  * - `env/number_of_valid_search`: searches that were executed; `env/number_of_requested_search` counts those that the
  *   final turn asked for in vain too (quirk Q9).
  * - `state_tokens/total`, `state_tokens/coverage`: tokens that are trained on, and their share of all response tokens. A
@@ -63,8 +68,15 @@ export const rollouts = <E extends { readonly _tag: string }>(
     ...metrics,
     ...summary("env/number_of_actions", trajectories.map(({ counts }) => counts.turns)),
     "env/finish_ratio": mean(({ ending }) => ending === "answer" ? 1 : 0),
+    "env/ending/answer": mean(({ ending }) => ending === "answer" ? 1 : 0),
+    "env/ending/turns": mean(({ ending }) => ending === "turns" ? 1 : 0),
+    "env/ending/budget": mean(({ ending }) => ending === "budget" ? 1 : 0),
     "env/number_of_valid_action": mean(({ counts }) => counts.validActions),
     "env/ratio_of_valid_action": mean(({ counts }) => counts.turns === 0 ? 0 : counts.validActions / counts.turns),
+    "env/number_of_invalid_action": mean(({ counts }) => counts.invalidActions),
+    "env/truncated_documents": mean(({ segments }) =>
+      segments.reduce((sum, segment) => sum + truncatedDocuments(segment), 0)
+    ),
     "env/number_of_valid_search": mean(({ counts }) => counts.executedSearches),
     "env/number_of_requested_search": mean(({ counts }) => counts.requestedSearches),
     "state_tokens/total": trained,
