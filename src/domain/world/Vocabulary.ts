@@ -1,0 +1,169 @@
+/**
+ * The word-level vocabulary of the fictional encyclopedia.
+ *
+ * A small model cannot spend its context on the fixed English of the protocol: the instruction before a question is one
+ * token, and so is what stands before the title of a passage.
+ *
+ * @since 0.1.0
+ */
+import type { Codec } from "../Codec.ts"
+import { invalidActionMessage, renderPrompt, type Template } from "../Protocol.ts"
+import { strip } from "../PythonString.ts"
+import * as Words from "./Words.ts"
+
+/**
+ * Words and signs with their ids. `encode` is total: a word that is not in the vocabulary becomes `unknown`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Vocabulary extends Codec {
+  /** Text of each id, shape `[size]`. */
+  readonly tokens: ReadonlyArray<string>
+  readonly pad: number
+  readonly endOfText: number
+  readonly unknown: number
+  /** The id of a token, by its text. */
+  readonly id: (token: string) => number | undefined
+}
+
+/** The fixed text before the question. */
+const instruction = (template: Template): string => {
+  const prompt = renderPrompt(template, "\u0000")
+  return prompt.slice(0, prompt.indexOf("\u0000")).trim()
+}
+
+/**
+ * The instruction of the `search` template up to the question: one token of {@link world}.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const searchInstruction = instruction("search")
+
+/**
+ * What the environment says to a turn without a valid action: one token of {@link world}.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const invalidAction = strip(invalidActionMessage)
+
+const instructions = [searchInstruction, instruction("r1"), instruction("rag")]
+
+const tags = [
+  "<think>",
+  "</think>",
+  "<search>",
+  "</search>",
+  "<information>",
+  "</information>",
+  "<answer>",
+  "</answer>"
+]
+
+/** Id of what stands before a question. */
+const questionId = 2 + tags.length
+
+const separator = "|"
+
+const words = [
+  ...new Set([
+    ...Words.grammar,
+    ...Words.nameParts,
+    ...Words.companyWords,
+    ...Words.cityWords,
+    ...Words.countryWords,
+    ...Words.jobs,
+    ...Words.products
+  ])
+].sort((a, b) => a < b ? -1 : 1)
+
+const escaped = (text: string): string => text.replaceAll(/[.*+?^${}()|[\]\\/]/g, "\\$&")
+
+const pattern = [
+  ...instructions.map(escaped),
+  escaped(invalidAction),
+  "Doc [0-9]+\\(Title:",
+  "<(?:\\/?(?:think|search|information|answer)|pad|eos|unk)>",
+  "[\\p{L}\\p{M}\\p{N}]+",
+  "[^\\s\"]"
+].join("|")
+
+const capitalised = (word: string): string => word.charAt(0).toUpperCase() + word.slice(1)
+
+const make = (options: {
+  readonly tokens: ReadonlyArray<string>
+  readonly unknown: number
+  readonly invalidAction: number
+}): Vocabulary => {
+  const { tokens, unknown } = options
+  const ids = new Map(tokens.map((token, id) => [token, id]))
+  const lookup = new Map(ids)
+  for (const [word, id] of ids) lookup.set(capitalised(word), id)
+  for (const [form, word] of Words.forms) {
+    const id = ids.get(word)
+    if (id !== undefined) lookup.set(form, id).set(capitalised(form), id)
+  }
+  for (const text of instructions) lookup.set(text, questionId)
+  lookup.set(invalidAction, options.invalidAction)
+  const titleEnd = ids.get(":")
+  if (titleEnd !== undefined) lookup.set(")", titleEnd)
+  const separatorId = ids.get(separator) ?? unknown
+
+  const idOf = (piece: string): number =>
+    lookup.get(piece) ?? lookup.get(piece.toLowerCase()) ?? (piece.startsWith("Doc ") ? separatorId : unknown)
+
+  const pieces = new RegExp(pattern, "gu")
+  const encode = (text: string): Int32Array => {
+    const encoded: Array<number> = []
+    pieces.lastIndex = 0
+    for (let match = pieces.exec(text); match !== null; match = pieces.exec(text)) encoded.push(idOf(match[0]))
+    return Int32Array.from(encoded)
+  }
+  return {
+    tokens,
+    pad: 0,
+    endOfText: 1,
+    unknown,
+    id: (token) => ids.get(token),
+    encode,
+    decode: (encoded) => Array.from(encoded, (id) => tokens[id] ?? "\uFFFD").join(" ")
+  }
+}
+
+/**
+ * The 275 tokens of the recipe: enough for chains of relations, without words for comparison and yes/no questions.
+ * Unknown words become padding, which models made with it never saw.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const recipe: Vocabulary = make({
+  tokens: ["<pad>", "<eos>", ...tags, "question", separator, ...words],
+  unknown: 0,
+  invalidAction: 0
+})
+
+/**
+ * The whole vocabulary: the tokens of {@link recipe} with the same ids, the question token spelled out as the instruction
+ * that it stands for, then `<unk>`, the message about an invalid action, and the words of further kinds of questions.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const world: Vocabulary = make({
+  tokens: [
+    "<pad>",
+    "<eos>",
+    ...tags,
+    searchInstruction,
+    separator,
+    ...words,
+    "<unk>",
+    invalidAction,
+    ...Words.comparing
+  ],
+  unknown: recipe.tokens.length,
+  invalidAction: recipe.tokens.length + 1
+})

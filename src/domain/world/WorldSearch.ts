@@ -1,0 +1,52 @@
+/**
+ * Search within a world, made for names: what training texts are written with, and tests that need thousands of
+ * searches. Training and evaluation search through a Retriever.
+ *
+ * @since 0.1.0
+ */
+import type { Vocabulary } from "./Vocabulary.ts"
+import { document, type World } from "./World.ts"
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface WorldSearch {
+  /**
+   * Numbers of the passages that share words with `query`, best first, `topK` at most. A word counts `log(1 + n / df)`
+   * and twice that in a title; among equals the first in the encyclopedia wins.
+   */
+  readonly search: (query: string, topK: number) => ReadonlyArray<number>
+}
+
+/**
+ * Indexes all passages of a world.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (world: World, vocabulary: Vocabulary): WorldSearch => {
+  const postings = vocabulary.tokens.map((): Array<number> => [])
+  const titles: Array<ReadonlySet<number>> = []
+  for (let index = 0; index < world.entities; index++) {
+    const { text, title } = document(world, index)
+    const titleIds = vocabulary.encode(title)
+    titles.push(new Set(titleIds))
+    for (const id of new Set([...titleIds, ...vocabulary.encode(text)])) postings[id]?.push(index)
+  }
+  const search = (query: string, topK: number): ReadonlyArray<number> => {
+    const scores = new Map<number, number>()
+    for (const id of new Set(vocabulary.encode(query))) {
+      const found = postings[id] ?? []
+      const weight = Math.log(1 + world.entities / found.length)
+      for (const index of found) {
+        scores.set(index, (scores.get(index) ?? 0) + weight * (titles[index]?.has(id) === true ? 2 : 1))
+      }
+    }
+    return [...scores]
+      .sort(([a, scoreA], [b, scoreB]) => scoreB - scoreA || a - b)
+      .slice(0, topK)
+      .map(([index]) => index)
+  }
+  return { search }
+}
