@@ -25,7 +25,7 @@ import type { Reward } from "../services/Reward.ts"
 import { RunLog, type RunLogError } from "../services/RunLog.ts"
 import type { Tokenizer } from "../services/Tokenizer.ts"
 import * as Evaluate from "./Evaluate.ts"
-import { collect, type Collected, rolloutOptions } from "./train/Collect.ts"
+import { collect, type Collected, rolloutOptions, take } from "./train/Collect.ts"
 import { learn, type Learned, type LearnError } from "./train/Learn.ts"
 import * as State from "./train/State.ts"
 
@@ -136,15 +136,14 @@ const observed = (metrics: Readonly<Record<string, number>>, learned: Learned): 
   skipped: learned.skipped
 })
 
-const logStep = Effect.fnUntraced(function*(report: StepReport, collected: Collected, options: Options) {
+const logRollouts = Effect.fnUntraced(function*(step: number, collected: Collected, options: Options) {
   const log = yield* RunLog
-  yield* log.metrics({ step: report.step, metrics: report.metrics })
   for (const scored of collected.scored.slice(0, options.logTrajectories ?? 4)) {
-    yield* log.trajectory({ step: report.step, scored })
+    yield* log.trajectory({ step, scored })
   }
   for (const { error, promptKey, questionId, sample } of collected.failures) {
     yield* log.event("rollout-failed", {
-      step: report.step,
+      step,
       promptKey,
       sample,
       questionId,
@@ -152,27 +151,33 @@ const logStep = Effect.fnUntraced(function*(report: StepReport, collected: Colle
       message: error.message
     })
   }
-  yield* log.event("step", { step: report.step, seconds: report.seconds })
 })
 
 const begin = Effect.fnUntraced(function*(config: RunConfig, options: Options) {
   const log = yield* RunLog
   const latest = options.resume === true ? yield* (yield* Checkpoints).latest : Option.none()
   if (Option.isNone(latest)) {
+    // what a run that died before its first checkpoint had logged
+    if (options.resume === true) yield* log.rewind(-1)
     yield* log.event("started", { seed: config.seed, steps: config.steps, algorithm: config.algorithm })
     return { state: State.initial(config), resumed: false }
   }
   const state = yield* State.load(latest.value, config)
-  // the crash may have come after the log line of a later step, or before the line of this one
-  yield* log.rewind(state.step === 0 ? 0 : state.step - 1)
-  if (state.lastMetrics !== null) yield* log.metrics(state.lastMetrics)
+  yield* log.rewind(state.step)
+  // the crash may have come between the checkpoint and the line of its step
+  const last = yield* Stream.runLast(log.readMetrics)
+  const logged = Option.match(last, { onNone: () => -1, onSome: (record) => record.step })
+  if (state.lastMetrics !== null && logged < state.lastMetrics.step) yield* log.metrics(state.lastMetrics)
   yield* log.event("resumed", { step: state.step })
   return { state, resumed: true }
 })
 
 interface Loop {
   readonly state: State.RunState
-  readonly rollouts: ReadonlyArray<Fiber.Fiber<Collected, QuestionsUnreadable>>
+  /** Rollouts of the next steps that have begun. */
+  readonly rollouts: ReadonlyArray<Fiber.Fiber<Collected>>
+  /** Where the questions behind theirs begin. */
+  readonly cursor: State.RunState["cursor"]
   readonly stopped: boolean
 }
 
@@ -208,82 +213,102 @@ export const run = (
       )
     )
 
-    /** Starts the rollouts of `step` once those of the step before know where their questions end. */
-    const launch = (step: number, cursor: Effect.Effect<State.RunState["cursor"], QuestionsUnreadable>) =>
-      Effect.flatMap(cursor, (from) => collect(config, step, from)).pipe(Effect.forkIn(scope))
-
-    const fill = Effect.fnUntraced(function*(loop: Loop) {
-      const rollouts = [...loop.rollouts]
-      const ahead = Math.min(config.rollout.staleness + 1, config.steps - loop.state.step)
-      while (rollouts.length < ahead) {
-        const last = rollouts.at(-1)
-        const cursor = last === undefined
-          ? Effect.succeed(loop.state.cursor)
-          : Effect.map(Fiber.join(last), (collected) => collected.next)
-        rollouts.push(yield* launch(loop.state.step + rollouts.length, cursor))
+    /** Starts the rollouts of as many steps as may be in flight. */
+    const fill = Effect.fnUntraced(function*({ cursor, rollouts, state }: Loop) {
+      const flying = [...rollouts]
+      let next = cursor
+      while (flying.length < Math.min(config.rollout.staleness + 1, config.steps - state.step)) {
+        const batch = yield* take(config, next)
+        const rollouts = collect(config, state.step + flying.length, batch)
+        flying.push(yield* Effect.forkIn(rollouts, scope, { startImmediately: true }))
+        next = batch.next
       }
-      return rollouts
+      return { flying, next }
+    })
+
+    /** Rollouts and updates. An interruption abandons the rollouts; an update that has begun is ended. */
+    const learnStep = Effect.fn("Train.learnStep")(function*(loop: Loop) {
+      const { state } = loop
+      const { flying, next } = yield* fill(loop)
+      const [own, ...ahead] = flying
+      if (own === undefined) return undefined
+      const collected = yield* Fiber.join(own)
+      return yield* Effect.uninterruptible(Effect.gen(function*() {
+        const learned = yield* learn(config, state.step, collected.scored, state.klCoefficient)
+        const metrics = finite({
+          ...Metrics.rollouts(collected.scored, collected.failures),
+          ...learned.metrics,
+          "train/updates": learned.updates,
+          "train/skipped_updates": learned.skipped.filter(Boolean).length,
+          "train/dropped_trajectories": collected.dropped
+        })
+        const verdict = EarlyStop.next(config.earlyStop, state.earlyStop, observed(metrics, learned))
+        const following: State.RunState = {
+          ...state,
+          step: state.step + 1,
+          cursor: collected.next,
+          klCoefficient: KlController.next(RunPlan.klController(config), state.klCoefficient, {
+            kl: learned.kl ?? Number.NaN,
+            trajectories: collected.scored.length
+          }),
+          earlyStop: verdict.state,
+          pending: { metrics, stopped: verdict.reason }
+        }
+        yield* logRollouts(following.step, collected, options)
+        yield* Ref.set(whole, following)
+        return { loop: { state: following, rollouts: ahead, cursor: next, stopped: false }, collected, learned }
+      }))
+    })
+
+    /** Evaluation, log line and checkpoint of a step whose updates are made. */
+    const reportStep = Effect.fn("Train.reportStep")(function*(state: State.RunState, last: boolean) {
+      const evaluation = due(config.evaluation.every, state.step) || last ? yield* evaluate(config, options) : null
+      const metrics = { ...state.pending?.metrics, ...finite(evaluationMetrics(evaluation)) }
+      const following: State.RunState = {
+        ...state,
+        metric: evaluation?.total.em ?? state.metric,
+        lastMetrics: { step: state.step, metrics },
+        pending: null
+      }
+      yield* Effect.uninterruptible(Effect.gen(function*() {
+        const log = yield* RunLog
+        yield* log.metrics({ step: state.step, metrics })
+        yield* Ref.set(whole, following)
+        if (due(config.checkpoints.every, state.step) || last) yield* save(following)
+      }))
+      return { evaluation, following, metrics }
     })
 
     const step = Effect.fn("Train.step")(function*(loop: Loop) {
-      const { state } = loop
-      if (loop.stopped || state.step >= config.steps) return undefined
+      const unfinished = loop.state.pending !== null
+      if (loop.stopped || (!unfinished && loop.state.step >= config.steps)) return undefined
       const started = yield* Clock.currentTimeMillis
-      const [own, ...ahead] = yield* fill(loop)
-      if (own === undefined) return undefined
-      const collected = yield* Fiber.join(own)
-      return yield* Effect.uninterruptibleMask((restore) =>
-        Effect.gen(function*() {
-          const learned = yield* learn(config, state.step, collected.scored, state.klCoefficient)
-          const number = state.step + 1
-          // evaluation can be given up: the step counts without it
-          const evaluation = due(config.evaluation.every, number) || number === config.steps
-            ? yield* restore(evaluate(config, options))
-            : null
-          const metrics = finite({
-            ...Metrics.rollouts(collected.scored, collected.failures),
-            ...learned.metrics,
-            "train/updates": learned.updates,
-            "train/skipped_updates": learned.skipped.filter(Boolean).length,
-            "train/dropped_trajectories": collected.dropped,
-            ...evaluationMetrics(evaluation)
-          })
-          const verdict = EarlyStop.next(config.earlyStop, state.earlyStop, observed(metrics, learned))
-          const report: StepReport = {
-            step: number,
-            steps: config.steps,
-            metrics,
-            evaluation,
-            failures: failureCounts(collected),
-            trajectories: collected.scored,
-            seconds: {
-              rollout: collected.seconds,
-              ...learned.seconds,
-              total: ((yield* Clock.currentTimeMillis) - started) / 1000
-            },
-            stopped: verdict.reason
-          }
-          const following: State.RunState = {
-            ...state,
-            step: number,
-            cursor: collected.next,
-            klCoefficient: KlController.next(RunPlan.klController(config), state.klCoefficient, {
-              kl: learned.kl ?? Number.NaN,
-              trajectories: collected.scored.length
-            }),
-            earlyStop: verdict.state,
-            metric: evaluation?.total.em ?? state.metric,
-            lastMetrics: { step: number, metrics }
-          }
-          yield* Ref.set(whole, following)
-          yield* logStep(report, collected, options)
-          if (due(config.checkpoints.every, number) || number === config.steps || verdict.reason !== null) {
-            yield* save(following)
-          }
-          const next: Loop = { state: following, rollouts: ahead, stopped: verdict.reason !== null }
-          return [report, next] as const
-        })
+      const made = unfinished ? undefined : yield* learnStep(loop)
+      const after = made?.loop ?? loop
+      const stopped = after.state.pending?.stopped ?? null
+      const { evaluation, following, metrics } = yield* reportStep(
+        after.state,
+        after.state.step === config.steps || stopped !== null
       )
+      const seconds = {
+        rollout: made?.collected.seconds ?? 0,
+        prepare: made?.learned.seconds.prepare ?? 0,
+        update: made?.learned.seconds.update ?? 0,
+        total: ((yield* Clock.currentTimeMillis) - started) / 1000
+      }
+      yield* RunLog.use((log) => log.event("step", { step: following.step, seconds }))
+      const report: StepReport = {
+        step: following.step,
+        steps: config.steps,
+        metrics,
+        evaluation,
+        failures: made === undefined ? {} : failureCounts(made.collected),
+        trajectories: made?.collected.scored ?? [],
+        seconds,
+        stopped
+      }
+      const next: Loop = { ...after, state: following, stopped: stopped !== null }
+      return [report, next] as const
     })
 
     const before = config.evaluation.beforeTraining && !resumed
@@ -307,6 +332,7 @@ export const run = (
       Stream.unfold<Loop, StepReport, TrainError, Requirements>({
         state: start,
         rollouts: [],
+        cursor: start.cursor,
         stopped: false
       }, step)
     )

@@ -83,7 +83,7 @@ export class RunLog extends Context.Service<RunLog, {
   metrics(record: MetricsRecord): Effect.Effect<void, RunLogError>
   trajectory(record: TrajectoryRecord): Effect.Effect<void, RunLogError>
   event(event: string, detail: Schema.Json): Effect.Effect<void, RunLogError>
-  /** Removes the metrics and trajectories of steps after `step`: what a resumed run is about to write again. */
+  /** Removes the metrics and trajectories of steps after `step`: what a resumed run is about to write again; -1 removes all. */
   rewind(step: number): Effect.Effect<void, RunLogError>
   readonly readMetrics: Stream.Stream<MetricsRecord, RunLogError>
   readonly readTrajectories: Stream.Stream<TrajectoryRecord, RunLogError>

@@ -31,13 +31,15 @@ export const make = (questions: ReadonlyArray<Question>, options?: Options): Que
       : Prng.shuffle(Prng.make(`${options.seed}/questions/${epoch}`), questions)
   const epochFrom = (epoch: number, offset: number): Stream.Stream<Positioned> =>
     Stream.suspend(() =>
-      Stream.fromIterable(order(epoch).slice(offset).map((question, index): Positioned => {
-        const taken = offset + index + 1
-        return {
-          question,
-          next: taken === questions.length ? { epoch: epoch + 1, offset: 0 } : { epoch, offset: taken }
-        }
-      }))
+      Stream.fromIterable(
+        order(epoch).slice(offset).map((question, index): Positioned => {
+          const taken = offset + index + 1
+          return {
+            question,
+            next: taken === questions.length ? { epoch: epoch + 1, offset: 0 } : { epoch, offset: taken }
+          }
+        })
+      )
     )
   return Questions.of({
     size: Effect.succeed(questions.length),

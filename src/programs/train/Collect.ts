@@ -6,6 +6,7 @@
 import { Clock, Effect, Option, Stream } from "effect"
 import * as Group from "../../domain/Group.ts"
 import type { Failed, ScoredTrajectory } from "../../domain/Outcome.ts"
+import type { Question } from "../../domain/Question.ts"
 import type { RunConfig } from "../../domain/RunConfigSchema.ts"
 import type { Policy } from "../../services/Policy.ts"
 import { type Cursor, Questions, type QuestionsUnreadable } from "../../services/Questions.ts"
@@ -68,7 +69,33 @@ const failuresOf = <E>(group: Group.GroupOutcome<E>): ReadonlyArray<Failed<E>> =
 const completedOf = <E>(group: Group.GroupOutcome<E>): number => group._tag === "Failed" ? 0 : group.trajectories.length
 
 /**
- * Takes the step's questions from `cursor` on, runs their rollouts and scores them.
+ * The questions of one step, and where those of the next begin.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface QuestionBatch {
+  readonly questions: ReadonlyArray<Question>
+  readonly next: Cursor
+}
+
+/**
+ * Takes a step's questions from `cursor` on.
+ *
+ * @category programs
+ * @since 0.1.0
+ */
+export const take = Effect.fnUntraced(function*(
+  config: RunConfig,
+  cursor: Cursor
+): Effect.fn.Return<QuestionBatch, QuestionsUnreadable, Questions> {
+  const questions = yield* Questions
+  const batch = yield* questions.from(cursor).pipe(Stream.take(config.rollout.prompts), Stream.runCollect)
+  return { questions: batch.map(({ question }) => question), next: batch.at(-1)?.next ?? cursor }
+})
+
+/**
+ * Runs the rollouts of a step and scores them.
  *
  * @category programs
  * @since 0.1.0
@@ -76,18 +103,15 @@ const completedOf = <E>(group: Group.GroupOutcome<E>): number => group._tag === 
 export const collect = Effect.fn("Train.collect")(function*(
   config: RunConfig,
   step: number,
-  cursor: Cursor
-): Effect.fn.Return<Collected, QuestionsUnreadable, Policy | Retriever | Reward | Tokenizer | Questions> {
-  const questions = yield* Questions
+  { next, questions }: QuestionBatch
+): Effect.fn.Return<Collected, never, Policy | Retriever | Reward | Tokenizer> {
   const started = yield* Clock.currentTimeMillis
-  const batch = yield* questions.from(cursor).pipe(Stream.take(config.rollout.prompts), Stream.runCollect)
-  const keys = batch.map(({ question }, index) => `${step}/${index}/${question.dataSource}/${question.id}`)
-  const position = new Map(keys.map((key, index) => [key, index]))
-  const prompts = Stream.fromIterable(batch.map(({ question }, index) => ({
-    promptKey: keys[index] ?? "",
+  const prompts = questions.map((question, index): Rollout.PromptInstance => ({
+    promptKey: `${step}/${index}/${question.dataSource}/${question.id}`,
     question
-  })))
-  const groups = [...yield* Stream.runCollect(Rollout.groups(prompts, rolloutOptions(config)))]
+  }))
+  const position = new Map(prompts.map(({ promptKey }, index) => [promptKey, index]))
+  const groups = [...yield* Stream.runCollect(Rollout.groups(Stream.fromIterable(prompts), rolloutOptions(config)))]
     .sort((a, b) => (position.get(a.promptKey) ?? 0) - (position.get(b.promptKey) ?? 0))
   const policy = groupPolicy(config)
   const usable = groups.flatMap((group) => Option.getOrElse(Group.select(group, policy), () => []))
@@ -96,7 +120,7 @@ export const collect = Effect.fn("Train.collect")(function*(
     scored,
     dropped: groups.reduce((sum, group) => sum + completedOf(group), 0) - usable.length,
     failures: groups.flatMap(failuresOf),
-    next: batch.at(-1)?.next ?? cursor,
+    next,
     seconds: ((yield* Clock.currentTimeMillis) - started) / 1000
   }
 })

@@ -62,6 +62,12 @@ export const RunState = Schema.Struct({
   metric: Schema.NullOr(Schema.Finite),
   /** What the last step reported: a crash between a checkpoint and its log line must not lose the line. */
   lastMetrics: Schema.NullOr(MetricsRecord),
+  /** A step whose updates are made and whose evaluation and report are not: an interruption came between. */
+  pending: Schema.NullOr(Schema.Struct({
+    metrics: Schema.Record(Schema.String, Schema.Finite),
+    /** Why the run is to stop behind this step, or null. */
+    stopped: Schema.NullOr(Schema.String)
+  })),
   learners: Schema.Record(Schema.String, Schema.Json)
 })
 
@@ -86,6 +92,7 @@ export const initial = (config: RunConfig): RunState => ({
   earlyStop: EarlyStop.initial,
   metric: null,
   lastMetrics: null,
+  pending: null,
   learners: {}
 })
 
@@ -147,7 +154,9 @@ export const load = Effect.fn("Train.load")(function*(info: CheckpointInfo, conf
   )
   const keys = conflicts(state.config, config)
   if (keys.length > 0) return yield* new ResumeConflict({ keys })
-  if (state.step >= config.steps) return yield* new NothingToDo({ step: state.step, steps: config.steps })
+  if (state.step >= config.steps && state.pending === null) {
+    return yield* new NothingToDo({ step: state.step, steps: config.steps })
+  }
   const optimizer = yield* Optimizer
   yield* optimizer.restore({ info: state.learners["actor"] ?? null, blobs: unprefixed("actor", checkpoint) })
   const critic = yield* Effect.serviceOption(Critic)
