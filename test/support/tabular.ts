@@ -119,7 +119,7 @@ export const layer = (
                 })
             }
           }),
-        logProbs: logProbsOf(rows)
+        logProbs: (sequences) => Effect.andThen(hop, logProbsOf(rows)(sequences))
       })
 
       const optimizer = Optimizer.of({
