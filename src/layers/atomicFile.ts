@@ -3,28 +3,36 @@
  *
  * @since 0.1.0
  */
-import { Effect, FileSystem, Path, type PlatformError } from "effect"
+import { Effect, FileSystem, Path, type PlatformError, type Scope } from "effect"
 import { uniqueName } from "./hash.ts"
 
 /**
- * Runs `write` with a temporary path beside `path` and renames the result to `path`; a failure or interruption leaves
- * nothing behind. Creates the directory. Concurrent writers do not disturb each other: the last rename wins.
+ * A file in the making: what is written to `temporary` becomes the file at `commit`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Staged {
+  readonly temporary: string
+  readonly commit: Effect.Effect<void, PlatformError.PlatformError>
+}
+
+/**
+ * Names a temporary file beside `path`, whose directory is created; the end of the scope removes what was not committed.
+ * Concurrent writers do not disturb each other: the last commit wins.
  *
  * @category writing
  * @since 0.1.0
  */
-export const writeWith = Effect.fnUntraced(function*<E, R>(
-  path: string,
-  write: (temporary: string) => Effect.Effect<void, E, R>
-): Effect.fn.Return<void, E | PlatformError.PlatformError, R | FileSystem.FileSystem | Path.Path> {
+export const stage = Effect.fnUntraced(function*(
+  path: string
+): Effect.fn.Return<Staged, PlatformError.PlatformError, FileSystem.FileSystem | Path.Path | Scope.Scope> {
   const fs = yield* FileSystem.FileSystem
   const paths = yield* Path.Path
   yield* fs.makeDirectory(paths.dirname(path), { recursive: true })
   const temporary = `${path}.${uniqueName()}.tmp`
-  yield* write(temporary).pipe(
-    Effect.andThen(fs.rename(temporary, path)),
-    Effect.onError(() => Effect.ignore(fs.remove(temporary, { force: true })))
-  )
+  yield* Effect.addFinalizer(() => Effect.ignore(fs.remove(temporary, { force: true })))
+  return { temporary, commit: fs.rename(temporary, path) }
 })
 
 /**
@@ -35,5 +43,7 @@ export const writeWith = Effect.fnUntraced(function*<E, R>(
  */
 export const writeString = Effect.fnUntraced(function*(path: string, content: string) {
   const fs = yield* FileSystem.FileSystem
-  yield* writeWith(path, (temporary) => fs.writeFileString(temporary, content))
-})
+  const { commit, temporary } = yield* stage(path)
+  yield* fs.writeFileString(temporary, content)
+  yield* commit
+}, Effect.scoped)

@@ -1,6 +1,6 @@
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { assert, describe, it } from "@effect/vitest"
-import { ConfigProvider, Effect, Fiber, Layer } from "effect"
+import { ConfigProvider, DateTime, Effect, Fiber, Layer } from "effect"
 import { FetchHttpClient, type HttpClient } from "effect/http"
 import type { ServerResponse } from "node:http"
 import * as JsonHttp from "../../../src/layers/retriever/jsonHttp.ts"
@@ -218,7 +218,7 @@ describe("RetrieverRemote", () => {
 
   it.live("tells Retry-After apart in seconds and as a date", () =>
     Effect.gen(function*() {
-      const at = new Date(Date.now() + 60_000).toUTCString()
+      const at = DateTime.toDateUtc(DateTime.add(yield* DateTime.now, { minutes: 1 })).toUTCString()
       const server = yield* serve((body, response) => {
         response.setHeader("retry-after", body.includes("date") ? at : "7")
         json(response, {}, 429)

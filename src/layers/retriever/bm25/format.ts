@@ -1,0 +1,122 @@
+/**
+ * An index as one file: passages, typed arrays as they are in memory (little-endian, aligned to 8 bytes), and at the end
+ * a description with a checksum of each part.
+ *
+ * `SR1-BM25` | passages | arrays | description (JSON) | its length | its CRC-32 | `SR1-BM25`
+ *
+ * @since 0.1.0
+ */
+import { Schema } from "effect"
+
+/**
+ * The file is no index, is cut off, or has changed since it was written.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class IndexCorrupt extends Schema.TaggedError<IndexCorrupt>()("IndexCorrupt", {
+  path: Schema.String,
+  reason: Schema.String
+}) {
+  override get message() {
+    return `${this.path} is no usable index: ${this.reason}`
+  }
+}
+
+/**
+ * The file cannot be read or written.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class IndexIo extends Schema.TaggedError<IndexIo>()("IndexIo", {
+  path: Schema.String,
+  reason: Schema.String
+}) {
+  override get message() {
+    return `${this.path}: ${this.reason}`
+  }
+}
+
+/**
+ * @category schemas
+ * @since 0.1.0
+ */
+export const Section = Schema.Struct({ offset: Schema.Natural, bytes: Schema.Natural, crc32: Schema.Natural })
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type Section = typeof Section.Type
+
+/**
+ * What the file says about itself. Passages are the section `documents`; the others are arrays.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const Description = Schema.Struct({
+  format: Schema.Literal(1),
+  kind: Schema.Literal("bm25"),
+  analyzer: Schema.Literal("english"),
+  parameters: Schema.Struct({
+    k1: Schema.Finite,
+    b: Schema.Finite,
+    titleWeight: Schema.Natural,
+    roundLengths: Schema.Boolean
+  }),
+  documents: Schema.Natural,
+  tokens: Schema.Natural,
+  terms: Schema.Natural,
+  postings: Schema.Natural,
+  sections: Schema.Record(Schema.String, Section)
+})
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type Description = typeof Description.Type
+
+/**
+ * @category schemas
+ * @since 0.1.0
+ */
+export const DescriptionJson = Schema.fromJsonString(Description)
+
+/**
+ * The first and the last bytes of an index.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const magic: Uint8Array = new TextEncoder().encode("SR1-BM25")
+
+/**
+ * Length and CRC-32 of the description, and the magic bytes.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const trailerBytes = 8 + magic.length
+
+/**
+ * Bytes read or written in one go: below every limit of Node.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const stride: number = 1 << 26
+
+/**
+ * The arrays of an index.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Numbers =
+  | Int32Array<ArrayBuffer>
+  | Float32Array<ArrayBuffer>
+  | Float64Array<ArrayBuffer>
+  | Uint8Array<ArrayBuffer>

@@ -1,0 +1,292 @@
+/**
+ * The best passages of an inverted index, without reading postings that cannot belong to them.
+ *
+ * Passages are visited in windows of rows. Before a window, each term of the query has an upper bound for it, from its
+ * blocks. Terms whose bounds together cannot reach the last place of the result are not essential: their postings are
+ * looked up only for passages that an essential term brought up and that can still make it (MaxScore of Turtle and
+ * Flood 1995 with the block bounds of Ding and Suel 2011). A window whose bounds cannot reach it is not read at all.
+ *
+ * @since 0.1.0
+ */
+import { analyze } from "../../../domain/EnglishAnalyzer.ts"
+import { blockSize, boundSizes, type Postings } from "./postings.ts"
+
+/**
+ * A row of the index with its score.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Hit {
+  readonly row: number
+  readonly score: number
+}
+
+/** Rows of one window: their scores stay in the processor's second cache. */
+const windowSize = 1 << 15
+
+/** Bounds are compared with room for the rounding of sums. */
+const slack = 1 + 1e-6
+
+interface QueryTerm {
+  readonly id: number
+  /** Inverse document frequency times occurrences in the query. */
+  readonly weight: number
+  readonly start: number
+  readonly end: number
+  readonly firstBlock: number
+  /** The first posting that is not behind the window. */
+  cursor: number
+  /** The first posting behind the window. */
+  limit: number
+  /** The most that the term adds in the window. */
+  bound: number
+}
+
+/**
+ * Searches an index. An instance reuses its buffers: it answers one query at a time.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export class Searcher {
+  private readonly postings: Postings
+  private readonly scores = new Float64Array(windowSize)
+  private readonly candidates = new Int32Array(windowSize)
+  /** Postings whose worth was computed since the start. */
+  postingsScored = 0
+
+  constructor(postings: Postings) {
+    this.postings = postings
+  }
+
+  /** The `topK` best rows, best first, equal scores by row. Scores are float32, as Lucene's. */
+  search(query: string, topK: number): ReadonlyArray<Hit> {
+    const terms = this.termsOf(query)
+    if (terms.length === 0 || topK <= 0) return []
+    const best = new Best(Math.min(topK, this.postings.documents), this.guaranteed(terms, topK))
+    const documents = this.postings.documents
+    for (let first = 0; first < documents; first += windowSize) {
+      this.searchWindow(terms, first, Math.min(documents, first + windowSize), best)
+    }
+    return best.hits()
+  }
+
+  private termsOf(query: string): Array<QueryTerm> {
+    const { blockStarts, documents, starts, terms } = this.postings
+    const counts = new Map<number, number>()
+    for (const term of analyze(query)) {
+      const id = terms.lookup(term)
+      if (id >= 0) counts.set(id, (counts.get(id) ?? 0) + 1)
+    }
+    const found: Array<QueryTerm> = []
+    for (const [id, count] of counts) {
+      const start = starts[id] ?? 0
+      const end = starts[id + 1] ?? 0
+      found.push({
+        weight: count * Math.log(1 + (documents - (end - start) + 0.5) / (end - start + 0.5)),
+        start,
+        end,
+        firstBlock: blockStarts[id] ?? 0,
+        cursor: start,
+        limit: start,
+        bound: 0,
+        id
+      })
+    }
+    return found
+  }
+
+  /** A score that at least `topK` passages reach by one of the terms alone. */
+  private guaranteed(terms: ReadonlyArray<QueryTerm>, topK: number): number {
+    const index = boundSizes.findIndex((size) => size >= topK)
+    if (index === -1) return 0
+    let score = 0
+    for (const { id, weight } of terms) {
+      score = Math.max(score, weight * (this.postings.topBounds[boundSizes.length * id + index] ?? 0))
+    }
+    return score
+  }
+
+  private searchWindow(terms: Array<QueryTerm>, first: number, last: number, best: Best): void {
+    let sum = 0
+    for (const term of terms) {
+      this.enter(term, last)
+      sum += term.bound
+    }
+    if (sum * slack < best.threshold) {
+      leave(terms)
+      return
+    }
+    terms.sort((a, b) => a.bound - b.bound)
+    let inessential = 0
+    let behind = 0
+    while (inessential < terms.length - 1) {
+      const next = behind + (terms[inessential]?.bound ?? 0)
+      if (next * slack >= best.threshold) break
+      behind = next
+      inessential += 1
+    }
+    let found = 0
+    for (let index = terms.length - 1; index >= inessential; index--) {
+      const term = terms[index]
+      if (term !== undefined) found = this.score(term, first, found)
+    }
+    this.collect(terms, inessential, behind, first, found, best)
+    leave(terms)
+  }
+
+  /** Finds the end of the window in the term's postings, block by block, and the bound of the blocks in it. */
+  private enter(term: QueryTerm, last: number): void {
+    const { blockBounds, rows } = this.postings
+    const { cursor, end, firstBlock, start } = term
+    let bound = 0
+    let limit = cursor
+    if (cursor < end && (rows[cursor] ?? 0) < last) {
+      for (let block = Math.floor((cursor - start) / blockSize);; block++) {
+        bound = Math.max(bound, blockBounds[firstBlock + block] ?? 0)
+        const blockEnd = Math.min(end, start + (block + 1) * blockSize)
+        if (blockEnd === end || (rows[blockEnd] ?? 0) >= last) {
+          limit = lowerBound(rows, Math.max(cursor, start + block * blockSize), blockEnd, last)
+          break
+        }
+      }
+    }
+    term.limit = limit
+    term.bound = bound * term.weight
+  }
+
+  private score({ cursor, limit, weight }: QueryTerm, first: number, found: number): number {
+    const { frequencies, norms, rows } = this.postings
+    const { candidates, scores } = this
+    let count = found
+    for (let at = cursor; at < limit; at++) {
+      const row = rows[at] ?? 0
+      const frequency = frequencies[at] ?? 0
+      const slot = row - first
+      const before = scores[slot] ?? 0
+      if (before === 0) candidates[count++] = slot
+      scores[slot] = before + weight * (frequency / (frequency + (norms[row] ?? 0)))
+    }
+    this.postingsScored += limit - cursor
+    return count
+  }
+
+  private collect(
+    terms: ReadonlyArray<QueryTerm>,
+    inessential: number,
+    behind: number,
+    first: number,
+    found: number,
+    best: Best
+  ): void {
+    const { frequencies, norms, rows } = this.postings
+    const { candidates, scores } = this
+    for (let index = 0; index < found; index++) {
+      const slot = candidates[index] ?? 0
+      const row = first + slot
+      let score = scores[slot] ?? 0
+      scores[slot] = 0
+      let possible = behind
+      for (let next = inessential - 1; next >= 0; next--) {
+        if ((score + possible) * slack < best.threshold) break
+        const term = terms[next]
+        if (term === undefined) break
+        possible -= term.bound
+        const at = lowerBound(rows, term.cursor, term.limit, row)
+        if (at < term.limit && rows[at] === row) {
+          const frequency = frequencies[at] ?? 0
+          score += term.weight * (frequency / (frequency + (norms[row] ?? 0)))
+          this.postingsScored += 1
+        }
+      }
+      if (score * slack >= best.threshold) best.offer(row, Math.fround(score))
+    }
+  }
+}
+
+const leave = (terms: ReadonlyArray<QueryTerm>): void => {
+  for (const term of terms) term.cursor = term.limit
+}
+
+/** The first index in `[low, high)` whose row is not below `row`, or `high`. */
+const lowerBound = (rows: Int32Array, low: number, high: number, row: number): number => {
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2)
+    if ((rows[middle] ?? 0) < row) low = middle + 1
+    else high = middle
+  }
+  return low
+}
+
+/** The best hits so far, in a heap with the worst of them on top: lowest score, and of equal ones the highest row. */
+class Best {
+  private readonly rows: Int32Array
+  private readonly scores: Float32Array
+  private size = 0
+  /** No passage below this score can be among the best. */
+  threshold: number
+
+  constructor(capacity: number, guaranteed: number) {
+    this.rows = new Int32Array(capacity)
+    this.scores = new Float32Array(capacity)
+    this.threshold = guaranteed
+  }
+
+  private worse(a: number, b: number): boolean {
+    const scoreA = this.scores[a] ?? 0
+    const scoreB = this.scores[b] ?? 0
+    return scoreA < scoreB || (scoreA === scoreB && (this.rows[a] ?? 0) > (this.rows[b] ?? 0))
+  }
+
+  private swap(a: number, b: number): void {
+    const row = this.rows[a] ?? 0
+    const score = this.scores[a] ?? 0
+    this.rows[a] = this.rows[b] ?? 0
+    this.scores[a] = this.scores[b] ?? 0
+    this.rows[b] = row
+    this.scores[b] = score
+  }
+
+  offer(row: number, score: number): void {
+    const capacity = this.rows.length
+    if (this.size < capacity) {
+      let child = this.size++
+      this.rows[child] = row
+      this.scores[child] = score
+      while (child > 0) {
+        const parent = (child - 1) >> 1
+        if (!this.worse(child, parent)) break
+        this.swap(child, parent)
+        child = parent
+      }
+    } else {
+      const worst = this.scores[0] ?? 0
+      if (score < worst || (score === worst && row > (this.rows[0] ?? 0))) return
+      this.rows[0] = row
+      this.scores[0] = score
+      this.sink()
+    }
+    if (this.size === capacity) this.threshold = Math.max(this.threshold, this.scores[0] ?? 0)
+  }
+
+  private sink(): void {
+    let parent = 0
+    while (true) {
+      let child = 2 * parent + 1
+      if (child >= this.size) return
+      if (child + 1 < this.size && this.worse(child + 1, child)) child += 1
+      if (!this.worse(child, parent)) return
+      this.swap(child, parent)
+      parent = child
+    }
+  }
+
+  hits(): ReadonlyArray<Hit> {
+    const hits: Array<Hit> = []
+    for (let index = 0; index < this.size; index++) {
+      hits.push({ row: this.rows[index] ?? 0, score: this.scores[index] ?? 0 })
+    }
+    return hits.sort((a, b) => b.score - a.score || a.row - b.row)
+  }
+}
