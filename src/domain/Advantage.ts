@@ -12,7 +12,7 @@ import { discountedReturns, gae } from "./Gae.ts"
 import { value as klValue } from "./KlEstimator.ts"
 import type { ScoredTrajectory } from "./Outcome.ts"
 import * as OutcomeAdvantage from "./OutcomeAdvantage.ts"
-import { type EmptyMask, maskedMoments, summary, whiten } from "./Statistics.ts"
+import { type EmptyMask, moments, standardise, summary, summaryOfRows } from "./Statistics.ts"
 import * as TokenMask from "./TokenMask.ts"
 
 export * from "./AdvantageConfig.ts"
@@ -81,79 +81,67 @@ interface Row {
   readonly steps: Uint8Array
   readonly whitened: Uint8Array
   readonly loss: Uint8Array
-  /** The KL penalty to subtract, before its coefficient; 0 where the loss does not look. */
-  readonly kl: Float64Array
+  /** The KL penalty of each token before its coefficient, 0 where the loss does not look; none without one. */
+  readonly kl: Float64Array | undefined
+  readonly klSum: number
   readonly klMean: number
 }
 
 const makeRow = (config: AdvantageConfig, scored: ScoredTrajectory, lp?: Float32Array, lr?: Float32Array): Row => {
   const { segments } = scored.trajectory
   const loss = TokenMask.mask(segments, config.lossScope)
-  const kl = new Float64Array(loss.length)
-  let [sum, trained] = [0, 0]
-  if (config.rewardKl !== null && lp !== undefined && lr !== undefined) {
-    for (let position = 0; position < kl.length; position++) {
-      if (loss[position] !== 1) continue
-      const estimate = klValue(config.rewardKl.estimator, config.rewardKl.clamp, lp[position]!, lr[position]!)
-      kl[position] = estimate
-      sum += estimate
-      trained += 1
-    }
-  }
-  return {
-    steps: TokenMask.mask(segments, config.gaeScope),
-    whitened: TokenMask.mask(segments, config.whitenMask),
+  const masks = {
     loss,
-    kl,
-    klMean: trained === 0 ? 0 : sum / trained
+    steps: config.gaeScope === config.lossScope ? loss : TokenMask.mask(segments, config.gaeScope),
+    whitened: config.whitenMask === config.lossScope ? loss : TokenMask.mask(segments, config.whitenMask)
   }
+  if (config.rewardKl === null || lp === undefined || lr === undefined) {
+    return { ...masks, kl: undefined, klSum: 0, klMean: 0 }
+  }
+  const { clamp, estimator } = config.rewardKl
+  const kl = new Float64Array(loss.length)
+  let [klSum, trained] = [0, 0]
+  for (let position = 0; position < kl.length; position++) {
+    if (loss[position] !== 1) continue
+    const estimate = klValue(estimator, clamp, lp[position]!, lr[position]!)
+    kl[position] = estimate
+    klSum += estimate
+    trained += 1
+  }
+  return { ...masks, kl, klSum, klMean: trained === 0 ? 0 : klSum / trained }
 }
 
 /** Rewards along the trajectory: the penalties of its tokens, and the score at its last step. */
 const tokenRewards = (row: Row, score: number, coefficient: number): Float64Array => {
-  const rewards = row.kl.map((penalty) => -coefficient * penalty)
+  const rewards = row.kl?.map((penalty) => -coefficient * penalty) ?? new Float64Array(row.loss.length)
   const last = row.steps.lastIndexOf(1)
   if (last !== -1) rewards[last] = rewards[last]! + score
   return rewards
-}
-
-const flatten = (rows: ReadonlyArray<Float32Array>): Float32Array => {
-  const flat = new Float32Array(rows.reduce((sum, row) => sum + row.length, 0))
-  let offset = 0
-  for (const row of rows) {
-    flat.set(row, offset)
-    offset += row.length
-  }
-  return flat
-}
-
-const flattenMasks = (masks: ReadonlyArray<Uint8Array>): Uint8Array => {
-  const flat = new Uint8Array(masks.reduce((sum, mask) => sum + mask.length, 0))
-  let offset = 0
-  for (const mask of masks) {
-    flat.set(mask, offset)
-    offset += mask.length
-  }
-  return flat
 }
 
 const whitenRows = (
   values: ReadonlyArray<Float32Array>,
   rows: ReadonlyArray<Row>
 ): Result.Result<ReadonlyArray<Float32Array>, EmptyMask> =>
-  Result.map(whiten(flatten(values), flattenMasks(rows.map((row) => row.whitened))), (flat) => {
-    let offset = 0
-    return values.map((row, index) => {
-      const whitened = flat.slice(offset, offset + row.length)
-      offset += row.length
+  Result.map(moments(values, rows.map((row) => row.whitened)), (found) =>
+    values.map((row, index) => {
+      const whitened = standardise(row, found)
       const { loss } = rows[index]!
-      for (let position = 0; position < whitened.length; position++) whitened[position]! *= loss[position]!
+      for (let position = 0; position < whitened.length; position++) {
+        if (loss[position] !== 1) whitened[position] = 0
+      }
       return whitened
-    })
-  })
+    }))
 
 const broadcast = (advantages: Float64Array, rows: ReadonlyArray<Row>): ReadonlyArray<Float32Array> =>
-  rows.map(({ loss }, index) => Float32Array.from(loss, (selected) => selected * advantages[index]!))
+  rows.map(({ loss }, index) => {
+    const advantage = advantages[index]!
+    const row = new Float32Array(loss.length)
+    for (let position = 0; position < row.length; position++) {
+      if (loss[position] === 1) row[position] = advantage
+    }
+    return row
+  })
 
 const checkInputs = (
   config: AdvantageConfig,
@@ -186,9 +174,13 @@ const checkInputs = (
   return undefined
 }
 
-const explainedVariance = (returns: Float32Array, values: Float32Array, mask: Uint8Array): Record<string, number> => {
-  const total = maskedMoments(returns, mask)
-  const residual = maskedMoments(returns.map((value, index) => value - values[index]!), mask)
+const explainedVariance = (
+  returns: ReadonlyArray<Float32Array>,
+  values: ReadonlyArray<Float32Array>,
+  masks: ReadonlyArray<Uint8Array>
+): Record<string, number> => {
+  const residuals = returns.map((row, index) => row.map((value, position) => value - values[index]![position]!))
+  const [total, residual] = [moments(returns, masks), moments(residuals, masks)]
   return Result.isSuccess(total) && Result.isSuccess(residual)
     ? { "critic/vf_explained_var": 1 - residual.success.variance / (total.success.variance + 1e-5) }
     : {}
@@ -211,7 +203,7 @@ export const estimate = (
 
   const coefficient = config.rewardKl?.coefficient ?? 0
   const scores = scored.map((one) => one.reward)
-  const shaped = scores.map((score, index) => score - coefficient * rows[index]!.kl.reduce((sum, kl) => sum + kl, 0))
+  const shaped = scores.map((score, index) => score - coefficient * rows[index]!.klSum)
   const keys = scored.map((one) => groupKeyOf(one, config.groupKey))
   const rewardsOf = (index: number) => tokenRewards(rows[index]!, scores[index]!, coefficient)
 
@@ -255,20 +247,19 @@ export const estimate = (
   }
   if (Result.isFailure(advantages)) return Result.fail(advantages.failure)
 
-  const mask = flattenMasks(rows.map((row) => row.whitened))
-  const flatReturns = flatten(returns ?? advantages.success)
-  const flatValues = inputs.values === undefined ? undefined : flatten(inputs.values)
+  const masks = rows.map((row) => row.whitened)
+  const learned = returns ?? advantages.success
   return Result.succeed({
     advantages: advantages.success,
-    returns: returns ?? advantages.success,
+    returns: learned,
     metrics: {
       ...summary("critic/score", scores),
       ...summary("critic/rewards", shaped),
-      ...summary("critic/advantages", flatten(advantages.success), mask),
-      ...summary("critic/returns", flatReturns, mask),
-      ...(flatValues !== undefined && {
-        ...summary("critic/values", flatValues, mask),
-        ...explainedVariance(flatReturns, flatValues, mask)
+      ...summaryOfRows("critic/advantages", advantages.success, masks),
+      ...summaryOfRows("critic/returns", learned, masks),
+      ...(inputs.values !== undefined && {
+        ...summaryOfRows("critic/values", inputs.values, masks),
+        ...explainedVariance(learned, inputs.values, masks)
       }),
       ...(config.rewardKl !== null && rows.length > 0 && {
         "critic/kl": rows.reduce((sum, row) => sum + row.klMean, 0) / rows.length,

@@ -4,7 +4,7 @@ import * as Advantage from "../../src/domain/Advantage.ts"
 import { discountedReturns, gae } from "../../src/domain/Gae.ts"
 import * as OutcomeAdvantage from "../../src/domain/OutcomeAdvantage.ts"
 import * as Prng from "../../src/domain/Prng.ts"
-import { EmptyMask, maskedMean, maskedMoments, whiten } from "../../src/domain/Statistics.ts"
+import { EmptyMask, maskedMean, moments, whiten } from "../../src/domain/Statistics.ts"
 import * as TokenMask from "../../src/domain/TokenMask.ts"
 import { tokenCount } from "../../src/domain/Trajectory.ts"
 import { randomScored, scoredTrajectory, segmentOf, uniform } from "../support/samples.ts"
@@ -100,7 +100,7 @@ describe("Statistics", () => {
   it("an empty mask is a typed failure, not NaN", () => {
     const empty = maskedMean([1, 2], Uint8Array.of(0, 0))
     assert.deepStrictEqual(empty, Result.fail(new EmptyMask({ statistic: "mean", selected: 0, needed: 1 })))
-    const alone = maskedMoments([1, 2], Uint8Array.of(0, 1))
+    const alone = moments([[1, 2]], [Uint8Array.of(0, 1)])
     assert.deepStrictEqual(alone, Result.fail(new EmptyMask({ statistic: "variance", selected: 1, needed: 2 })))
     assert.deepStrictEqual(maskedMean([1, 3, 9], Uint8Array.of(1, 1, 0)), Result.succeed(2))
   })
@@ -249,10 +249,10 @@ describe("Advantage.estimate", () => {
     assertClose(discountedReturns([0, 0.5, 7, 1], 0.5, Uint8Array.of(0, 1, 0, 1)), [0, 1, 0, 1])
     const batch = batchOf(3)
     const { advantages } = Result.getOrThrow(Advantage.estimate(config({ estimator: "reinforce++" }), batch))
-    const mask = Uint8Array.of(...batch.flatMap((one) => [...TokenMask.mask(one.trajectory.segments, "loss")]))
-    const moments = Result.getOrThrow(maskedMoments(advantages.flatMap((row) => [...row]), mask))
-    assert.closeTo(moments.mean, 0, 1e-6)
-    assert.closeTo(moments.variance, 1, 1e-5)
+    const masks = batch.map((one) => TokenMask.mask(one.trajectory.segments, "loss"))
+    const { mean, variance } = Result.getOrThrow(moments(advantages, masks))
+    assert.closeTo(mean, 0, 1e-6)
+    assert.closeTo(variance, 1, 1e-5)
   })
 
   it("groups by the prompt's instance, or by the index in the question's id as the reference does (Q30)", () => {
