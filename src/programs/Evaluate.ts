@@ -101,9 +101,21 @@ const tallyOf = (tallies: Map<string, Tally>, key: string): Tally => {
 const scoresOf = (tallies: Map<string, Tally>): Record<string, Scores> =>
   Object.fromEntries([...tallies].sort(([a], [b]) => a < b ? -1 : 1).map(([key, tally]) => [key, tally.scores]))
 
+/** The reference's `val_batch_size`. */
+const REFERENCE_BATCH = 256
+
+/** Without the last, incomplete batch (quirk Q14); a set smaller than one batch is kept. */
+const wholeBatches = <E, R>(questions: Stream.Stream<Question, E, R>): Stream.Stream<Question, E, R> =>
+  questions.pipe(
+    Stream.grouped(REFERENCE_BATCH),
+    Stream.zipWithIndex,
+    Stream.filter(([batch, index]) => index === 0 || batch.length === REFERENCE_BATCH),
+    Stream.flatMap(([batch]) => Stream.fromIterable(batch))
+  )
+
 /**
- * Rolls out every question `groupSize` times and averages. Every question counts, the last incomplete batch of the
- * reference included (quirk Q14).
+ * Rolls out every question `groupSize` times and averages. Every question counts; with `compat.evalDropLast` the last
+ * incomplete batch does not, as in the reference (quirk Q14).
  *
  * @category programs
  * @since 0.1.0
@@ -113,13 +125,15 @@ export const run = <E, R>(
   options?: Partial<Rollout.Options>
 ): Effect.Effect<Evaluation, E, R | Policy | Retriever | Tokenizer> =>
   Effect.suspend(() => {
-    const scope = (options?.compat ?? Rollout.defaults.compat).answerScope
+    const compat = options?.compat ?? Rollout.defaults.compat
+    const scope = compat.answerScope
+    const evaluated = compat.evalDropLast ? wholeBatches(questions) : questions
     const total = new Tally()
     const dataSources = new Map<string, Tally>()
     const hops = new Map<string, Tally>()
     const failures: Record<string, number> = {}
     let failed = 0
-    return Rollout.outcomes(Rollout.instances(questions, "eval/"), options).pipe(
+    return Rollout.outcomes(Rollout.instances(evaluated, "eval/"), options).pipe(
       Stream.runForEach((outcome) =>
         Effect.sync(() => {
           if (outcome._tag === "Failed") {

@@ -221,6 +221,14 @@ export const deviceContract = <E>(name: string, layer: Layer.Layer<Device, E>): 
         )
       })
     }
+    onDevice("the entropy of the logits 1, 2, 3 is the reference's (A.5)", () => {
+      const out = Ops.tokenLogProb(
+        f32(Float64Array.of(1), [1, 1]),
+        f32(Float64Array.of(1, 2, 3), [3, 1]),
+        i32(Int32Array.of(2))
+      )
+      close(data(out), Float64Array.of(3 - Math.log(Math.E + Math.E ** 2 + Math.E ** 3), 0.832396), "tokenLogProb")
+    })
     onDevice("token log-probability over a large vocabulary", () => {
       const [tokens, dim, vocab] = [70, 64, 1000]
       const r = random(17)
