@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import { Result } from "effect"
 
 /**
  * The text of one record. `line` is the 1-based line on which it begins.
@@ -166,3 +167,25 @@ export const make = (): Splitter => {
     end: () => inner?.end() ?? []
   }
 }
+
+const excerpt = (text: string): string => {
+  const line = text.trim()
+  return line.length > 60 ? `${line.slice(0, 60)}…` : line
+}
+
+/**
+ * The JSON value of a record; the failure says why there is none.
+ *
+ * @category decoding
+ * @since 0.1.0
+ */
+export const value = (record: RawRecord | Malformed): Result.Result<unknown, string> =>
+  "flaw" in record
+    ? Result.fail(record.flaw)
+    : Result.try({
+      try: (): unknown => JSON.parse(record.text),
+      catch: (error) =>
+        `no JSON (${
+          error instanceof Error ? error.message : String(error)
+        }); a file holds one JSON object a line or one JSON array: ${excerpt(record.text)}`
+    })

@@ -40,22 +40,6 @@ export interface Options {
   readonly dataSource: string
 }
 
-const excerpt = (text: string): string => {
-  const line = text.trim()
-  return line.length > 60 ? `${line.slice(0, 60)}…` : line
-}
-
-const parseJson = (text: string): Result.Result<unknown, string> =>
-  Result.try({
-    // a splitter hands over text of other people's files: what it holds is decided by `Recording.fromJson`
-    // @effect-diagnostics-next-line preferSchemaOverJson:off
-    try: (): unknown => JSON.parse(text),
-    catch: (error) =>
-      `no JSON (${
-        error instanceof Error ? error.message : String(error)
-      }); a file holds one JSON object a line or one JSON array: ${excerpt(text)}`
-  })
-
 /** The reference grades the prompt too, so a record without one gets the one that the reference would have used. */
 const withPrompt = (recording: Recording.Recording): Recording.Recording =>
   recording.transcript.prompt === ""
@@ -75,18 +59,16 @@ export const gradeRecord = (
   record: JsonRecords.RawRecord | JsonRecords.Malformed,
   options: Options
 ): Result.Result<ScoreSummary.Item, RecordInvalid> => {
-  const graded = "flaw" in record
-    ? Result.fail(record.flaw)
-    : Result.map(Result.flatMap(parseJson(record.text), Recording.fromJson), (recording) => {
-      const whole = options.scopes.answerScope === "fullText" || options.scopes.formatScope === "chatml"
-        ? withPrompt(recording)
-        : recording
-      return ScoreSummary.item(
-        whole,
-        grade(whole.transcript, whole.goldenAnswers, options.scopes),
-        { id: String(record.line), dataSource: options.dataSource }
-      )
-    })
+  const graded = Result.map(Result.flatMap(JsonRecords.value(record), Recording.fromJson), (recording) => {
+    const whole = options.scopes.answerScope === "fullText" || options.scopes.formatScope === "chatml"
+      ? withPrompt(recording)
+      : recording
+    return ScoreSummary.item(
+      whole,
+      grade(whole.transcript, whole.goldenAnswers, options.scopes),
+      { id: String(record.line), dataSource: options.dataSource }
+    )
+  })
   return Result.mapError(graded, (reason) => new RecordInvalid({ path: options.path, line: record.line, reason }))
 }
 

@@ -1,0 +1,141 @@
+/**
+ * Questions from files: JSON lines or arrays (also gzip) in FlashRAG's form, and Parquet in the reference's record form.
+ *
+ * @since 0.1.0
+ */
+import { Effect, Layer, Result, Stream } from "effect"
+import * as JsonRecords from "../../domain/JsonRecords.ts"
+import * as Prng from "../../domain/Prng.ts"
+import type { Question } from "../../domain/Question.ts"
+import * as QuestionRecord from "../../domain/QuestionRecord.ts"
+import { Questions, QuestionsUnreadable } from "../../services/Questions.ts"
+import * as TextFile from "../textFile.ts"
+import * as Parquet from "./parquet.ts"
+import * as QuestionsMemory from "./QuestionsMemory.ts"
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options extends QuestionsMemory.Options {
+  /** One file after the other makes the data set, as the reference's merge scripts do it. */
+  readonly paths: ReadonlyArray<string>
+  /** Data source of records that name none; the default is the file's name, or its folder's for `train`, `dev` and `test`. */
+  readonly dataSource?: string | undefined
+  /** Leaves out questions of other data sources. */
+  readonly dataSources?: ReadonlyArray<string> | undefined
+  /** Takes so many questions at random, the same ones for the same seed, in the order of the files. */
+  readonly sample?: number | undefined
+}
+
+const splits = new Set(["train", "dev", "test", "val", "valid", "validation"])
+
+const nameOf = (path: string): string => {
+  const [file = path, folder] = path.split(/[/\\]/).toReversed()
+  const stem = file.replace(/\.(?:jsonl?|ndjson|parquet)?(?:\.gz)?$/, "") || file
+  return splits.has(stem) && folder !== undefined && folder !== "" && folder !== "." ? folder : stem
+}
+
+const readText = Effect.fnUntraced(function*(path: string, dataSource: string) {
+  const splitter = JsonRecords.make()
+  const questions: Array<Question> = []
+  const take = (records: ReadonlyArray<JsonRecords.RawRecord | JsonRecords.Malformed>) => {
+    for (const record of records) {
+      const parsed = Result.flatMap(
+        JsonRecords.value(record),
+        (value) => QuestionRecord.fromJson(value, { id: String(record.line), dataSource })
+      )
+      if (Result.isFailure(parsed)) {
+        return Effect.fail(new QuestionsUnreadable({ path, line: record.line, reason: parsed.failure }))
+      }
+      questions.push(parsed.success)
+    }
+    return Effect.void
+  }
+  yield* TextFile.stream(path).pipe(
+    Stream.mapError(({ reason }) => new QuestionsUnreadable({ path, reason })),
+    Stream.runForEach((piece) => take(splitter.push(piece)))
+  )
+  yield* take(splitter.end())
+  return questions
+})
+
+const readParquet = Effect.fnUntraced(function*(path: string, dataSource: string) {
+  const rows = yield* Parquet.rows(path, [
+    "id",
+    "question",
+    "golden_answers",
+    "data_source",
+    "prompt",
+    "reward_model",
+    "extra_info"
+  ])
+  return yield* Effect.forEach(rows, (value, index) =>
+    Effect.mapError(
+      Effect.fromResult(QuestionRecord.fromJson(value, { id: String(index), dataSource })),
+      (reason) => new QuestionsUnreadable({ path, line: index + 1, reason })
+    ))
+})
+
+/**
+ * All questions of a file in file order. Whether it is Parquet, gzip or text is told from its first bytes.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const read = Effect.fn("QuestionsFile.read")(function*(
+  path: string,
+  options?: { readonly dataSource?: string | undefined }
+): Effect.fn.Return<ReadonlyArray<Question>, QuestionsUnreadable> {
+  const dataSource = options?.dataSource ?? nameOf(path)
+  const parquet = yield* Parquet.isParquet(path)
+  return yield* parquet ? readParquet(path, dataSource) : readText(path, dataSource)
+})
+
+const sampled = (
+  questions: ReadonlyArray<Question>,
+  sample: number | undefined,
+  seed: string | number = 0
+): ReadonlyArray<Question> =>
+  sample === undefined || sample >= questions.length
+    ? questions
+    : Prng.shuffle(Prng.make(`${seed}/sample`), [...questions.keys()])
+      .slice(0, Math.max(0, sample))
+      .sort((a, b) => a - b)
+      .flatMap((index) => questions[index] ?? [])
+
+/** The questions that the options ask for. */
+const load = Effect.fnUntraced(function*(options: Options) {
+  const wanted = options.dataSources === undefined ? undefined : new Set(options.dataSources)
+  const all = (yield* Effect.forEach(options.paths, (path) => read(path, options))).flat()
+  const questions = all.filter((question) => wanted?.has(question.dataSource) ?? true)
+  if (questions.length > 0) return sampled(questions, options.sample, options.seed)
+  const found = new Set(all.map((question) => question.dataSource))
+  return yield* new QuestionsUnreadable({
+    path: options.paths.join(", "),
+    reason: found.size === 0
+      ? "there are no questions in it"
+      : `there are no questions of ${[...(wanted ?? [])].join(", ")} in it, only of ${[...found].join(", ")}`
+  })
+})
+
+/**
+ * Serves the questions of files. They are read when they are first asked for, and kept in memory.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (options: Options): Layer.Layer<Questions> =>
+  Layer.effect(
+    Questions,
+    Effect.gen(function*() {
+      const loaded = yield* Effect.cached(
+        Effect.map(load(options), (questions) => QuestionsMemory.make(questions, options))
+      )
+      return Questions.of({
+        size: Effect.flatMap(loaded, (questions) => questions.size),
+        all: Stream.unwrap(Effect.map(loaded, (questions) => questions.all)),
+        from: (cursor) => Stream.unwrap(Effect.map(loaded, (questions) => questions.from(cursor)))
+      })
+    })
+  )
