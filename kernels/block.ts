@@ -59,25 +59,25 @@ export function block(
   for (let j = 0; j < n; j += NR) {
     const width = n - j
     let ap = a
-    let cp = c + <usize> j * 4
-    const bj = bias + <usize> j * 4
+    let cp = c + <usize>j * 4
+    const bj = bias + <usize>j * 4
     for (let i = 0; i < m; i += MR) {
       const h = min(MR, m - i)
-      const step = as == 0 ? <usize> h * 4 : as
+      const step = as == 0 ? <usize>h * 4 : as
       if (width >= NR) {
         const s = init == INIT_ZERO ? ZEROS : init == INIT_C ? cp : bj
         tile(h, packed, ap, step, b, bs, s, init == INIT_C ? ldc : 0, cp, ldc, k)
       } else {
         for (let r = 0; r < h; r++) {
-          const src = init == INIT_C ? cp + <usize> r * ldc : bj
+          const src = init == INIT_C ? cp + <usize>r * ldc : bj
           for (let x = 0; x < width; x++) {
-            store<f32>(tmp + <usize> (r * NR + x) * 4, init == INIT_ZERO ? 0 : load<f32>(src + <usize> x * 4))
+            store<f32>(tmp + <usize>(r * NR + x) * 4, init == INIT_ZERO ? 0 : load<f32>(src + <usize>x * 4))
           }
         }
         tile(h, packed, ap, step, b, bs, tmp, 64, tmp, 64, k)
         for (let r = 0; r < h; r++) {
           for (let x = 0; x < width; x++) {
-            store<f32>(cp + <usize> r * ldc + <usize> x * 4, load<f32>(tmp + <usize> (r * NR + x) * 4))
+            store<f32>(cp + <usize>r * ldc + <usize>x * 4, load<f32>(tmp + <usize>(r * NR + x) * 4))
           }
         }
       }

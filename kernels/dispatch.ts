@@ -1,6 +1,6 @@
 import { attentionChunk, attentionGradChunk } from "./attention"
 import { binaryChunk, unaryChunk } from "./elementwise"
-import { gemmChunk } from "./gemm"
+import { gemmChunk, packChunk } from "./gemm"
 import { logProbGradTileChunk, logProbTileChunk } from "./logprob"
 import { fillChunk, gatherChunk, scatterAddChunk, stridedCopyChunk } from "./move"
 import { rmsNormChunk, rmsNormGradChunk } from "./norm"
@@ -60,6 +60,7 @@ export function runChunk(kernel: i32, index: i32): void {
       return stridedCopyChunk(index)
     case 23:
       return fillChunk(index)
+    case 24: return packChunk(index)
     default:
       unreachable()
   }

@@ -20,14 +20,16 @@ function binary4(op: i32, x: v128, y: v128): v128 {
 function rows(op: i32, begin: i32, end: i32, from: i32, to: i32): void {
   const xo = argP(3), xi = argI(4), yo = argP(5), yi = argI(6), inner = argI(8)
   for (let r = begin; r < end; r++) {
-    let x = argP(0) + <usize> r * xo + <usize> (from * xi) * 4
-    let y = argP(1) + <usize> r * yo + <usize> (from * yi) * 4
-    let out = argP(2) + (<usize> r * <usize> inner + <usize> from) * 4
+    let x = argP(0) + <usize>r * xo + <usize>(from * xi) * 4
+    let y = argP(1) + <usize>r * yo + <usize>(from * yi) * 4
+    let out = argP(2) + (<usize>r * <usize>inner + <usize>from) * 4
     let i = from
     if (xi != 0 && yi != 0) {
       for (; i + 8 <= to; i += 8) {
-        v128.store(out, binary4(op, v128.load(x), v128.load(y)))
-        v128.store(out, binary4(op, v128.load(x, 16), v128.load(y, 16)), 16)
+        const r0 = binary4(op, v128.load(x), v128.load(y))
+        const r1 = binary4(op, v128.load(x, 16), v128.load(y, 16))
+        v128.store(out, r0)
+        v128.store(out, r1, 16)
         x += 32
         y += 32
         out += 32
@@ -35,8 +37,10 @@ function rows(op: i32, begin: i32, end: i32, from: i32, to: i32): void {
     } else if (xi != 0) {
       const b = v128.load_splat<f32>(y)
       for (; i + 8 <= to; i += 8) {
-        v128.store(out, binary4(op, v128.load(x), b))
-        v128.store(out, binary4(op, v128.load(x, 16), b), 16)
+        const r0 = binary4(op, v128.load(x), b)
+        const r1 = binary4(op, v128.load(x, 16), b)
+        v128.store(out, r0)
+        v128.store(out, r1, 16)
         x += 32
         out += 32
       }
@@ -44,15 +48,15 @@ function rows(op: i32, begin: i32, end: i32, from: i32, to: i32): void {
       const a = v128.load_splat<f32>(x)
       for (; i + 4 <= to; i += 4) {
         v128.store(out, binary4(op, a, yi != 0 ? v128.load(y) : v128.load_splat<f32>(y)))
-        y += <usize> yi * 16
+        y += <usize>yi * 16
         out += 16
       }
     }
     for (; i < to; i++) {
       const a = v128.load_splat<f32>(x), b = v128.load_splat<f32>(y)
       store<f32>(out, f32x4.extract_lane(binary4(op, a, b), 0))
-      x += <usize> xi * 4
-      y += <usize> yi * 4
+      x += <usize>xi * 4
+      y += <usize>yi * 4
       out += 4
     }
   }
@@ -114,12 +118,14 @@ function unary4(op: i32, x: v128, a: v128, b: v128): v128 {
 // @ts-ignore: decorator
 @inline
 function map(op: i32, begin: i32, end: i32): void {
-  let x = argP(0) + <usize> begin * 4, y = argP(1) + <usize> begin * 4
+  let x = argP(0) + <usize>begin * 4, y = argP(1) + <usize>begin * 4
   const a = f32x4.splat(argF(5)), b = f32x4.splat(argF(6))
   let i = begin
   for (; i + 8 <= end; i += 8) {
-    v128.store(y, unary4(op, v128.load(x), a, b))
-    v128.store(y, unary4(op, v128.load(x, 16), a, b), 16)
+    const r0 = unary4(op, v128.load(x), a, b)
+    const r1 = unary4(op, v128.load(x, 16), a, b)
+    v128.store(y, r0)
+    v128.store(y, r1, 16)
     x += 32
     y += 32
   }

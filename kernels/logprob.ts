@@ -1,6 +1,6 @@
 // Log-probability and entropy of given tokens out of tiles of logits, and the gradient of the logits.
 import { argF, argI, argP } from "./runtime"
-import { exp1, exp4, fma, hmax, hsum, loadTail, log1, storeTail } from "./simd"
+import { exp1, expDown4, fma, hmax, hsum, loadTail, log1, storeTail } from "./simd"
 
 /**
  * Folds a tile of logits into each row's running state [max, sum e^(z - max), sum z e^(z - max), target z], with
@@ -13,29 +13,38 @@ export function logProbTileChunk(index: i32): void {
   const begin = index * argI(8), end = min(begin + argI(8), argI(2))
   const scale = f32x4.splat(k)
   for (let row = begin; row < end; row++) {
-    const z = argP(0) + <usize> row * argP(1)
-    const state = argP(6) + <usize> row * 16
-    const target = load<i32>(argP(5) + <usize> row * 4) - v0
-    if (target >= 0 && target < columns) store<f32>(state, load<f32>(z + <usize> target * 4) * k, 12)
+    const z = argP(0) + <usize>row * argP(1)
+    const state = argP(6) + <usize>row * 16
+    const target = load<i32>(argP(5) + <usize>row * 4) - v0
+    if (target >= 0 && target < columns) store<f32>(state, load<f32>(z + <usize>target * 4) * k, 12)
     const rest = columns & 3
-    const body = <usize> (columns - rest) * 4
+    const body = <usize>(columns - rest) * 4
     let top = f32x4.splat(-Infinity)
-    for (let o: usize = 0; o < body; o += 16) top = f32x4.max(top, f32x4.mul(v128.load(z + o), scale))
+    for (let i: usize = 0; i < body; i += 16) top = f32x4.pmax(top, f32x4.mul(v128.load(z + i), scale))
     if (rest > 0) top = f32x4.max(top, f32x4.mul(loadTail(z + body, rest, -Infinity), scale))
-    const before: f32 = v0 == 0 ? <f32> -Infinity : load<f32>(state)
+    const before: f32 = v0 == 0 ? <f32>-Infinity : load<f32>(state)
     const m = max<f32>(hmax(top), before)
     const shift = f32x4.splat(-m)
-    let s = f32x4.splat(0), t = f32x4.splat(0)
-    for (let o: usize = 0; o < body; o += 16) {
+    let s0 = f32x4.splat(0), s1 = s0, t0 = s0, t1 = s0
+    let o: usize = 0
+    for (; o + 32 <= body; o += 32) {
       // Sums of (z - max) e^(z - max), not of z: no cancellation when logits are large.
-      const x = fma(v128.load(z + o), scale, shift)
-      const e = exp4(x)
-      s = f32x4.add(s, e)
-      t = fma(x, e, t)
+      const x0 = fma(v128.load(z + o), scale, shift), x1 = fma(v128.load(z + o, 16), scale, shift)
+      const e0 = expDown4(x0), e1 = expDown4(x1)
+      s0 = f32x4.add(s0, e0)
+      s1 = f32x4.add(s1, e1)
+      t0 = fma(x0, e0, t0)
+      t1 = fma(x1, e1, t1)
     }
-    let sum = hsum(s), moment = hsum(t)
+    for (; o < body; o += 16) {
+      const x = fma(v128.load(z + o), scale, shift)
+      const e = expDown4(x)
+      s0 = f32x4.add(s0, e)
+      t0 = fma(x, e, t0)
+    }
+    let sum = hsum(f32x4.add(s0, s1)), moment = hsum(f32x4.add(t0, t1))
     for (let i = 0; i < rest; i++) {
-      const x = load<f32>(z + body + <usize> i * 4) * k - m
+      const x = load<f32>(z + body + <usize>i * 4) * k - m
       const e = exp1(x)
       sum += e
       if (e > 0) moment += x * e
@@ -53,7 +62,7 @@ export function logProbTileChunk(index: i32): void {
     store<f32>(state, moment, 8)
     if (argI(9) != 0) {
       const logSum = log1(sum)
-      const at = <usize> row * 4
+      const at = <usize>row * 4
       store<f32>(argP(10) + at, load<f32>(state, 12) - m - logSum)
       store<f32>(argP(11) + at, logSum - moment / sum)
       store<f32>(argP(12) + at, m + logSum)
@@ -72,22 +81,32 @@ export function logProbGradTileChunk(index: i32): void {
   const begin = index * argI(11), end = min(begin + argI(11), argI(2))
   const scale = f32x4.splat(k)
   for (let row = begin; row < end; row++) {
-    const z = argP(0) + <usize> row * argP(1)
-    const at = <usize> row * 4
+    const z = argP(0) + <usize>row * argP(1)
+    const at = <usize>row * 4
     const dLogProb = load<f32>(argP(8) + at), dEntropy = load<f32>(argP(9) + at)
     const shift = f32x4.splat(-load<f32>(argP(6) + at))
     // -(dLogProb + dEntropy (log p + H)) / temperature = a log p + b
     const a = f32x4.splat(-dEntropy * k), b = f32x4.splat(-(dLogProb + dEntropy * load<f32>(argP(7) + at)) * k)
-    for (let o: usize = 0, i = 0; i < columns; i += 4, o += 16) {
+    let o: usize = 0
+    let i = 0
+    for (; i + 8 <= columns; i += 8) {
+      const x0 = fma(v128.load(z + o), scale, shift), x1 = fma(v128.load(z + o, 16), scale, shift)
+      const g0 = f32x4.mul(expDown4(x0), fma(a, x0, b))
+      const g1 = f32x4.mul(expDown4(x1), fma(a, x1, b))
+      v128.store(z + o, g0)
+      v128.store(z + o, g1, 16)
+      o += 32
+    }
+    for (; i < columns; i += 4, o += 16) {
       const n = columns - i
       const x = fma(n >= 4 ? v128.load(z + o) : loadTail(z + o, n, 0), scale, shift)
-      const g = f32x4.mul(exp4(x), fma(a, x, b))
+      const g = f32x4.mul(expDown4(x), fma(a, x, b))
       if (n >= 4) v128.store(z + o, g)
       else storeTail(z + o, g, n)
     }
     const target = load<i32>(argP(5) + at) - v0
     if (target >= 0 && target < columns) {
-      const p = z + <usize> target * 4
+      const p = z + <usize>target * 4
       store<f32>(p, load<f32>(p) + dLogProb * k)
     }
   }

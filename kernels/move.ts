@@ -22,8 +22,8 @@ export function gatherChunk(index: i32): void {
   const width = argI(4)
   const begin = index * argI(5), end = min(begin + argI(5), argI(3))
   for (let i = begin; i < end; i++) {
-    const id = <usize> load<i32>(argP(1) + <usize> i * 4)
-    copyWords(argP(0) + id * (<usize> width * 4), argP(2) + <usize> i * (<usize> width * 4), width)
+    const id = <usize>load<i32>(argP(1) + <usize>i * 4)
+    copyWords(argP(0) + id * (<usize>width * 4), argP(2) + <usize>i * (<usize>width * 4), width)
   }
 }
 
@@ -34,23 +34,23 @@ export function gatherChunk(index: i32): void {
 export function scatterAddChunk(index: i32): void {
   const d = argI(5)
   const from = index * argI(6), to = min(from + argI(6), d)
-  const width = <usize> d * 4
+  const width = <usize>d * 4
   for (let r = 0; r < argI(4); r++) {
-    const p = argP(2) + <usize> r * width
+    const p = argP(2) + <usize>r * width
     let i = from
-    for (; i + 4 <= to; i += 4) v128.store(p + <usize> i * 4, f32x4.splat(0))
-    for (; i < to; i++) store<f32>(p + <usize> i * 4, 0)
+    for (; i + 4 <= to; i += 4) v128.store(p + <usize>i * 4, f32x4.splat(0))
+    for (; i < to; i++) store<f32>(p + <usize>i * 4, 0)
   }
   for (let t = 0; t < argI(3); t++) {
-    const p = argP(2) + <usize> load<i32>(argP(0) + <usize> t * 4) * width
-    const g = argP(1) + <usize> t * width
+    const p = argP(2) + <usize>load<i32>(argP(0) + <usize>t * 4) * width
+    const g = argP(1) + <usize>t * width
     let i = from
     for (; i + 4 <= to; i += 4) {
-      const o = <usize> i * 4
+      const o = <usize>i * 4
       v128.store(p + o, f32x4.add(v128.load(p + o), v128.load(g + o)))
     }
     for (; i < to; i++) {
-      const o = <usize> i * 4
+      const o = <usize>i * 4
       store<f32>(p + o, load<f32>(p + o) + load<f32>(g + o))
     }
   }
@@ -67,14 +67,14 @@ export function stridedCopyChunk(index: i32): void {
   for (let a = begin; a < end; a++) {
     for (let b = 0; b < n1; b++) {
       for (let c = 0; c < n2; c++) {
-        let from = argP(0) + <usize> ((a * argI(6) + b * argI(7) + c * argI(8)) << 2)
-        let to = argP(1) + <usize> ((a * argI(10) + b * argI(11) + c * argI(12)) << 2)
+        let from = argP(0) + <usize>((a * argI(6) + b * argI(7) + c * argI(8)) << 2)
+        let to = argP(1) + <usize>((a * argI(10) + b * argI(11) + c * argI(12)) << 2)
         if (s3 == 1 && o3 == 1) copyWords(from, to, n3)
         else {
           for (let d = 0; d < n3; d++) {
             store<u32>(to, load<u32>(from))
-            from += <usize> (s3 << 2)
-            to += <usize> (o3 << 2)
+            from += <usize>(s3 << 2)
+            to += <usize>(o3 << 2)
           }
         }
       }
@@ -86,7 +86,7 @@ export function stridedCopyChunk(index: i32): void {
 export function fillChunk(index: i32): void {
   const begin = index * argI(3), end = min(begin + argI(3), argI(1))
   const value = i32x4.splat(argI(2))
-  let p = argP(0) + <usize> begin * 4
+  let p = argP(0) + <usize>begin * 4
   let i = begin
   for (; i + 4 <= end; i += 4) {
     v128.store(p, value)

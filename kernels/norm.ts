@@ -18,24 +18,28 @@ function inverseRms(x: usize, d: i32, eps: f32): f32 {
     sum += a * a
     p += 4
   }
-  return <f32> 1 / sqrt<f32>(sum / <f32> d + eps)
+  // Not the scalar square root: V8 emits a legacy SSE instruction for it, which stalls behind 256-bit ones.
+  const root = f32x4.sqrt(f32x4.splat(sum / <f32>d + eps))
+  return <f32>1 / f32x4.extract_lane(root, 0)
 }
 
 /** Arguments: 0 x, 1 weight, 2 y, 3 rows, 4 D, 5 eps, 6 rows a chunk. */
 export function rmsNormChunk(index: i32): void {
   const d = argI(4), eps = argF(5)
   const begin = index * argI(6), end = min(begin + argI(6), argI(3))
-  const width = <usize> d * 4
+  const width = <usize>d * 4
   for (let row = begin; row < end; row++) {
-    let x = argP(0) + <usize> row * width
-    let y = argP(2) + <usize> row * width
+    let x = argP(0) + <usize>row * width
+    let y = argP(2) + <usize>row * width
     let w = argP(1)
     const scale = inverseRms(x, d, eps)
     const s = f32x4.splat(scale)
     let i = 0
     for (; i + 8 <= d; i += 8) {
-      v128.store(y, f32x4.mul(f32x4.mul(v128.load(x), s), v128.load(w)))
-      v128.store(y, f32x4.mul(f32x4.mul(v128.load(x, 16), s), v128.load(w, 16)), 16)
+      const y0 = f32x4.mul(f32x4.mul(v128.load(x), s), v128.load(w))
+      const y1 = f32x4.mul(f32x4.mul(v128.load(x, 16), s), v128.load(w, 16))
+      v128.store(y, y0)
+      v128.store(y, y1, 16)
       x += 32
       y += 32
       w += 32
@@ -56,14 +60,14 @@ export function rmsNormChunk(index: i32): void {
 export function rmsNormGradChunk(index: i32): void {
   const d = argI(5), eps = argF(6)
   const begin = index * argI(7), end = min(begin + argI(7), argI(4))
-  const width = <usize> d * 4
+  const width = <usize>d * 4
   const w = argP(1)
-  const dw = argP(8) + <usize> index * width
+  const dw = argP(8) + <usize>index * width
   for (let i: usize = 0; i < width; i += 4) store<f32>(dw + i, 0)
   for (let row = begin; row < end; row++) {
-    const x = argP(0) + <usize> row * width
-    const dy = argP(2) + <usize> row * width
-    const dx = argP(3) + <usize> row * width
+    const x = argP(0) + <usize>row * width
+    const dy = argP(2) + <usize>row * width
+    const dx = argP(3) + <usize>row * width
     const scale = inverseRms(x, d, eps)
     const s = f32x4.splat(scale)
     let p0 = f32x4.splat(0), p1 = f32x4.splat(0)
@@ -74,8 +78,10 @@ export function rmsNormGradChunk(index: i32): void {
       const g0 = v128.load(dy + o), g1 = v128.load(dy + o, 16)
       p0 = fma(f32x4.mul(g0, v128.load(w + o)), xs0, p0)
       p1 = fma(f32x4.mul(g1, v128.load(w + o, 16)), xs1, p1)
-      v128.store(dw + o, fma(g0, f32x4.mul(xs0, s), v128.load(dw + o)))
-      v128.store(dw + o, fma(g1, f32x4.mul(xs1, s), v128.load(dw + o, 16)), 16)
+      const w0 = fma(g0, f32x4.mul(xs0, s), v128.load(dw + o))
+      const w1 = fma(g1, f32x4.mul(xs1, s), v128.load(dw + o, 16))
+      v128.store(dw + o, w0)
+      v128.store(dw + o, w1, 16)
       o += 32
     }
     let projection = hsum(f32x4.add(p0, p1))
@@ -85,17 +91,15 @@ export function rmsNormGradChunk(index: i32): void {
       store<f32>(dw + o, load<f32>(dw + o) + g * (xi * scale))
       o += 4
     }
-    const c = -projection / <f32> d * scale * scale * scale
+    const c = -projection / <f32>d * scale * scale * scale
     const cs = f32x4.splat(c)
     i = 0
     o = 0
     for (; i + 8 <= d; i += 8) {
-      v128.store(dx + o, fma(v128.load(x + o), cs, f32x4.mul(f32x4.mul(v128.load(dy + o), v128.load(w + o)), s)))
-      v128.store(
-        dx + o,
-        fma(v128.load(x + o, 16), cs, f32x4.mul(f32x4.mul(v128.load(dy + o, 16), v128.load(w + o, 16)), s)),
-        16
-      )
+      const d0 = fma(v128.load(x + o), cs, f32x4.mul(f32x4.mul(v128.load(dy + o), v128.load(w + o)), s))
+      const d1 = fma(v128.load(x + o, 16), cs, f32x4.mul(f32x4.mul(v128.load(dy + o, 16), v128.load(w + o, 16)), s))
+      v128.store(dx + o, d0)
+      v128.store(dx + o, d1, 16)
       o += 32
     }
     for (; i < d; i++) {

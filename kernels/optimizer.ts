@@ -12,7 +12,7 @@ export function adamWChunk(index: i32): void {
   const scale = f32x4.splat(argF(6)), b1 = f32x4.splat(argF(7)), c1 = f32x4.splat(argF(8))
   const b2 = f32x4.splat(argF(9)), c2 = f32x4.splat(argF(10)), root = f32x4.splat(argF(11))
   const eps = f32x4.splat(argF(12)), rate = f32x4.splat(argF(13)), keep = f32x4.splat(argF(14))
-  const offset = <usize> begin * 4
+  const offset = <usize>begin * 4
   let p = argP(0) + offset, m = argP(1) + offset, v = argP(2) + offset, g = argP(3) + offset
   for (let i = begin; i < end; i += 4) {
     const n = end - i
@@ -45,7 +45,7 @@ export function adamWChunk(index: i32): void {
  */
 export function sumSquaresChunk(index: i32): void {
   const begin = index * argI(2), end = min(begin + argI(2), argI(1))
-  let p = argP(0) + <usize> begin * 4
+  let p = argP(0) + <usize>begin * 4
   let total: f64 = 0
   let i = begin
   while (i < end) {
@@ -62,7 +62,7 @@ export function sumSquaresChunk(index: i32): void {
       sum += x * x
       p += 4
     }
-    total += <f64> sum
+    total += <f64>sum
   }
-  store<f64>(argP(3) + <usize> index * 8, total)
+  store<f64>(argP(3) + <usize>index * 8, total)
 }

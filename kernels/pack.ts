@@ -29,7 +29,7 @@ export function packB(b: usize, rs: usize, cs: usize, rows: i32, cols: i32, out:
   for (; c + NR <= cols; c += NR) {
     let o = out
     if (cs == 4) {
-      let p = b + <usize> c * 4
+      let p = b + <usize>c * 4
       for (let r = 0; r < rows; r++) {
         v128.store(o, v128.load(p))
         v128.store(o, v128.load(p, 16), 16)
@@ -39,12 +39,12 @@ export function packB(b: usize, rs: usize, cs: usize, rows: i32, cols: i32, out:
         o += 64
       }
     } else {
-      const p0 = b + <usize> c * cs
+      const p0 = b + <usize>c * cs
       let r = 0
       if (rs == 4) {
         const s2 = cs * 2, s3 = cs * 3, s4 = cs * 4
         for (; r + 4 <= rows; r += 4) {
-          const p = p0 + <usize> r * 4
+          const p = p0 + <usize>r * 4
           transpose4(p, cs, s2, s3, o, 64)
           transpose4(p + s4, cs, s2, s3, o + 16, 64)
           transpose4(p + 2 * s4, cs, s2, s3, o + 32, 64)
@@ -53,9 +53,9 @@ export function packB(b: usize, rs: usize, cs: usize, rows: i32, cols: i32, out:
         }
       }
       for (; r < rows; r++) {
-        let p = p0 + <usize> r * rs
+        let p = p0 + <usize>r * rs
         for (let j = 0; j < NR; j++) {
-          store<f32>(o + <usize> j * 4, load<f32>(p))
+          store<f32>(o + <usize>j * 4, load<f32>(p))
           p += cs
         }
         o += 64
@@ -67,12 +67,12 @@ export function packB(b: usize, rs: usize, cs: usize, rows: i32, cols: i32, out:
     const rest = cols - c
     let o = out
     for (let r = 0; r < rows; r++) {
-      let p = b + <usize> c * cs + <usize> r * rs
+      let p = b + <usize>c * cs + <usize>r * rs
       for (let j = 0; j < rest; j++) {
-        store<f32>(o + <usize> j * 4, load<f32>(p))
+        store<f32>(o + <usize>j * 4, load<f32>(p))
         p += cs
       }
-      for (let j = rest; j < NR; j++) store<f32>(o + <usize> j * 4, 0)
+      for (let j = rest; j < NR; j++) store<f32>(o + <usize>j * 4, 0)
       o += 64
     }
   }
@@ -85,8 +85,8 @@ export function packB(b: usize, rs: usize, cs: usize, rows: i32, cols: i32, out:
 export function packA(a: usize, rs: usize, cs: usize, rows: i32, depth: i32, out: usize): void {
   for (let r = 0; r < rows; r += MR) {
     const h = min(MR, rows - r)
-    let o = out + <usize> (r * depth) * 4
-    let p = a + <usize> r * rs
+    let o = out + <usize>(r * depth) * 4
+    let p = a + <usize>r * rs
     if (rs == 4 && h == MR) {
       for (let k = 0; k < depth; k++) {
         v128.store(o, v128.load(p))
@@ -95,7 +95,7 @@ export function packA(a: usize, rs: usize, cs: usize, rows: i32, depth: i32, out
         o += 24
       }
     } else {
-      const step = <usize> h * 4
+      const step = <usize>h * 4
       for (let k = 0; k < depth; k++) {
         let q = p
         for (let i: usize = 0; i < step; i += 4) {

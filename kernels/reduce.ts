@@ -1,6 +1,6 @@
 // Sums, extrema and softmax along one axis of [outer, axis, inner].
 import { argF, argI, argP } from "./runtime"
-import { exp1, exp4, hmax, hsum, log1 } from "./simd"
+import { exp1, expDown4, hmax, hsum, log1 } from "./simd"
 
 // @ts-ignore: decorator
 @inline
@@ -22,7 +22,7 @@ function combine1(op: i32, a: f32, b: f32): f32 {
 // @ts-ignore: decorator
 @inline
 function row(op: i32, p: usize, n: i32, start: f32): f32 {
-  let total: f64 = <f64> start
+  let total: f64 = <f64>start
   let i = 0
   while (i < n) {
     const stop = min(n, i + 256)
@@ -42,9 +42,9 @@ function row(op: i32, p: usize, n: i32, start: f32): f32 {
       part = combine1(op, part, load<f32>(p))
       p += 4
     }
-    total = op == 0 ? total + <f64> part : <f64> combine1(op, <f32> total, part)
+    total = op == 0 ? total + <f64>part : <f64>combine1(op, <f32>total, part)
   }
-  return <f32> total
+  return <f32>total
 }
 
 // @ts-ignore: decorator
@@ -54,7 +54,7 @@ function reduce(op: i32, index: i32, start: f32): void {
   if (inner == 1) {
     const begin = index * argI(5), end = min(begin + argI(5), argI(2))
     for (let o = begin; o < end; o++) {
-      store<f32>(argP(1) + <usize> o * 4, row(op, argP(0) + (<usize> o * <usize> n) * 4, n, start) * factor)
+      store<f32>(argP(1) + <usize>o * 4, row(op, argP(0) + (<usize>o * <usize>n) * 4, n, start) * factor)
     }
     return
   }
@@ -62,29 +62,29 @@ function reduce(op: i32, index: i32, start: f32): void {
   const across = (inner + argI(5) - 1) / argI(5)
   const o = index / across
   const from = (index - o * across) * argI(5), to = min(from + argI(5), inner)
-  const step = <usize> inner * 4
-  const x = argP(0) + (<usize> o * <usize> n * <usize> inner) * 4
-  const out = argP(1) + (<usize> o * <usize> inner) * 4
+  const step = <usize>inner * 4
+  const x = argP(0) + (<usize>o * <usize>n * <usize>inner) * 4
+  const out = argP(1) + (<usize>o * <usize>inner) * 4
   let i = from
   for (; i + 8 <= to; i += 8) {
-    let p = x + <usize> i * 4
+    let p = x + <usize>i * 4
     let a = f32x4.splat(start), b = a
     for (let r = 0; r < n; r++) {
       a = combine(op, a, v128.load(p))
       b = combine(op, b, v128.load(p, 16))
       p += step
     }
-    v128.store(out + <usize> i * 4, f32x4.mul(a, f32x4.splat(factor)))
-    v128.store(out + <usize> i * 4, f32x4.mul(b, f32x4.splat(factor)), 16)
+    v128.store(out + <usize>i * 4, f32x4.mul(a, f32x4.splat(factor)))
+    v128.store(out + <usize>i * 4, f32x4.mul(b, f32x4.splat(factor)), 16)
   }
   for (; i < to; i++) {
-    let p = x + <usize> i * 4
+    let p = x + <usize>i * 4
     let a = start
     for (let r = 0; r < n; r++) {
       a = combine1(op, a, load<f32>(p))
       p += step
     }
-    store<f32>(out + <usize> i * 4, a * factor)
+    store<f32>(out + <usize>i * 4, a * factor)
   }
 }
 
@@ -109,11 +109,11 @@ export function reduceChunk(index: i32): void {
 export function softmaxChunk(index: i32): void {
   const n = argI(3)
   const begin = index * argI(4), end = min(begin + argI(4), argI(2))
-  const width = <usize> n * 4
+  const width = <usize>n * 4
   const body = width & ~15
   for (let r = begin; r < end; r++) {
-    const x = argP(0) + <usize> r * width
-    const y = argP(1) + <usize> r * width
+    const x = argP(0) + <usize>r * width
+    const y = argP(1) + <usize>r * width
     let top = f32x4.splat(-Infinity)
     let o: usize = 0
     for (; o < body; o += 16) top = f32x4.max(top, v128.load(x + o))
@@ -121,8 +121,15 @@ export function softmaxChunk(index: i32): void {
     for (; o < width; o += 4) m = max<f32>(m, load<f32>(x + o))
     const shift = f32x4.splat(m)
     let s = f32x4.splat(0)
-    for (o = 0; o < body; o += 16) {
-      const e = exp4(f32x4.sub(v128.load(x + o), shift))
+    for (o = 0; o + 32 <= body; o += 32) {
+      const e0 = expDown4(f32x4.sub(v128.load(x + o), shift))
+      const e1 = expDown4(f32x4.sub(v128.load(x + o, 16), shift))
+      v128.store(y + o, e0)
+      v128.store(y + o, e1, 16)
+      s = f32x4.add(f32x4.add(s, e0), e1)
+    }
+    for (; o < body; o += 16) {
+      const e = expDown4(f32x4.sub(v128.load(x + o), shift))
       v128.store(y + o, e)
       s = f32x4.add(s, e)
     }
@@ -138,9 +145,9 @@ export function softmaxChunk(index: i32): void {
       for (o = 0; o < body; o += 16) v128.store(y + o, f32x4.sub(v128.load(x + o), by))
       for (; o < width; o += 4) store<f32>(y + o, load<f32>(x + o) - lse)
     } else {
-      const by = f32x4.splat(<f32> 1 / sum)
+      const by = f32x4.splat(<f32>1 / sum)
       for (o = 0; o < body; o += 16) v128.store(y + o, f32x4.mul(v128.load(y + o), by))
-      for (; o < width; o += 4) store<f32>(y + o, load<f32>(y + o) * (<f32> 1 / sum))
+      for (; o < width; o += 4) store<f32>(y + o, load<f32>(y + o) * (<f32>1 / sum))
     }
   }
 }

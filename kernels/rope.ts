@@ -9,15 +9,15 @@ import { fma } from "./simd"
 export function ropeChunk(index: i32): void {
   const heads = argI(6), d = argI(7), sign = argF(8)
   const half = d >> 1
-  const hb = <usize> half * 4
+  const hb = <usize>half * 4
   const begin = index * argI(9), end = min(begin + argI(9), argI(5))
   const signs = f32x4.splat(sign)
-  let x = argP(0) + <usize> (begin * heads * d) * 4
-  let y = argP(4) + <usize> (begin * heads * d) * 4
+  let x = argP(0) + <usize>(begin * heads * d) * 4
+  let y = argP(4) + <usize>(begin * heads * d) * 4
   for (let t = begin; t < end; t++) {
-    const position = load<i32>(argP(1) + <usize> t * 4)
-    const cos = argP(2) + <usize> (position * half) * 4
-    const sin = argP(3) + <usize> (position * half) * 4
+    const position = load<i32>(argP(1) + <usize>t * 4)
+    const cos = argP(2) + <usize>(position * half) * 4
+    const sin = argP(3) + <usize>(position * half) * 4
     for (let h = 0; h < heads; h++) {
       let i = 0
       let o: usize = 0

@@ -4,6 +4,7 @@
 // decrements it to a positive value owns one chunk. Which thread runs a chunk never changes its result. A chunk's
 // number depends on the shapes only, so results do not depend on the number of threads either.
 import { runChunk } from "./dispatch"
+import { initConstants } from "./simd"
 
 /** Fixed addresses, mirrored in src/layers/device/wasm/abi.ts. One cache line each where threads contend. */
 export const REMAINING: usize = 1024
@@ -12,6 +13,8 @@ export const SEQUENCE: usize = 1152
 export const SLEEPERS: usize = 1216
 export const STOP: usize = 1280
 export const DEAD: usize = 1344
+/** 1 where V8 joins vectors to 256 bits, which wants wider register tiles. */
+export const WIDE: usize = 1392
 export const JOB: usize = 1408
 export const ARGS: usize = 1472
 export const SCRATCH: usize = 2048
@@ -30,31 +33,38 @@ let thread: i32 = 0
 // @ts-ignore: decorator
 @inline
 export function argI(k: i32): i32 {
-  return load<i32>(ARGS + ((<usize> k) << 2))
+  return load<i32>(ARGS + ((<usize>k) << 2))
 }
 
 // @ts-ignore: decorator
 @inline
 export function argF(k: i32): f32 {
-  return load<f32>(ARGS + ((<usize> k) << 2))
+  return load<f32>(ARGS + ((<usize>k) << 2))
 }
 
 // @ts-ignore: decorator
 @inline
 export function argP(k: i32): usize {
-  return <usize> load<u32>(ARGS + ((<usize> k) << 2))
+  return <usize>load<u32>(ARGS + ((<usize>k) << 2))
 }
 
 /** This thread's own scratch memory (64-byte aligned; its size is the caller's to ensure). */
 // @ts-ignore: decorator
 @inline
 export function scratch(): usize {
-  return <usize> load<u32>(SCRATCH + ((<usize> thread) << 2))
+  return <usize>load<u32>(SCRATCH + ((<usize>thread) << 2))
+}
+
+// @ts-ignore: decorator
+@inline
+export function isWide(): bool {
+  return load<i32>(WIDE) != 0
 }
 
 /** Says which thread an instance is: 0 is the caller. */
 export function initThread(id: i32): void {
   thread = id
+  initConstants()
 }
 
 function work(): void {

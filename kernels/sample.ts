@@ -1,6 +1,6 @@
 // Drawing one token a row.
 import { argI, argP, scratch } from "./runtime"
-import { exp1, exp4, fma, hmax, log1 } from "./simd"
+import { exp1, expDown4, hmax } from "./simd"
 
 /**
  * Arguments: 0 logits [S, V], 1 temperature, 2 topK, 3 topP, 4 uniform, 5 ids, 6 logProb, 7 modelLogProb, 8 V. One chunk
@@ -8,40 +8,34 @@ import { exp1, exp4, fma, hmax, log1 } from "./simd"
  */
 export function sampleChunk(row: i32): void {
   const v = argI(8)
-  const at = <usize> row * 4
-  const z = argP(0) + <usize> row * (<usize> v * 4)
+  const at = <usize>row * 4
+  const z = argP(0) + <usize>row * (<usize>v * 4)
   const temperature = load<f32>(argP(1) + at)
+  const top = largest(z, v)
   let best = 0
-  let top = load<f32>(z)
-  for (let i = 1; i < v; i++) {
-    const x = load<f32>(z + <usize> i * 4)
-    if (x > top) {
-      top = x
-      best = i
-    }
-  }
+  while (best < v - 1 && load<f32>(z + <usize>best * 4) != top) best++
   const p = scratch()
   const plain = exponentials(z, v, 1, top, p)
   let id = best
   let logProb: f32 = 0
   if (temperature != 0) {
-    const total = temperature == 1 ? plain : exponentials(z, v, <f32> 1 / temperature, top, p)
-    const floor = threshold(p, v, load<i32>(argP(2) + at), <f64> load<f32>(argP(3) + at), total)
+    const total = temperature == 1 ? plain : exponentials(z, v, <f32>1 / temperature, top, p)
+    const floor = threshold(p, v, load<i32>(argP(2) + at), <f64>load<f32>(argP(3) + at), total)
     let kept: f64 = 0
     if (floor > 0) {
       for (let i = 0; i < v; i++) {
-        const x = load<f32>(p + <usize> i * 4)
-        if (x >= floor) kept += <f64> x
+        const x = load<f32>(p + <usize>i * 4)
+        if (x >= floor) kept += <f64>x
       }
     } else kept = total
-    const bound = kept * <f64> load<f32>(argP(4) + at)
+    const bound = kept * <f64>load<f32>(argP(4) + at)
     let sum: f64 = 0
     id = -1
     let last = best
     for (let i = 0; i < v; i++) {
-      const x = load<f32>(p + <usize> i * 4)
+      const x = load<f32>(p + <usize>i * 4)
       if (x > 0 && x >= floor) {
-        sum += <f64> x
+        sum += <f64>x
         last = i
         if (sum > bound) {
           id = i
@@ -50,11 +44,26 @@ export function sampleChunk(row: i32): void {
       }
     }
     if (id < 0) id = last
-    logProb = <f32> NativeMath.log(<f64> load<f32>(p + <usize> id * 4) / kept)
+    logProb = <f32>NativeMath.log(<f64>load<f32>(p + <usize>id * 4) / kept)
   }
   store<i32>(argP(5) + at, id)
   store<f32>(argP(6) + at, logProb)
-  store<f32>(argP(7) + at, <f32> (<f64> (load<f32>(z + <usize> id * 4) - top) - NativeMath.log(plain)))
+  store<f32>(argP(7) + at, <f32>(<f64>(load<f32>(z + <usize>id * 4) - top) - NativeMath.log(plain)))
+}
+
+function largest(z: usize, v: i32): f32 {
+  let m = f32x4.splat(-Infinity)
+  let i = 0
+  for (; i + 4 <= v; i += 4) {
+    m = f32x4.pmax(m, v128.load(z))
+    z += 16
+  }
+  let top = hmax(m)
+  for (; i < v; i++) {
+    top = max<f32>(top, load<f32>(z))
+    z += 4
+  }
+  return top
 }
 
 /** Writes e^((z - top) k) and returns the sum. */
@@ -63,7 +72,7 @@ function exponentials(z: usize, v: i32, k: f32, top: f32, p: usize): f64 {
   let s0 = f64x2.splat(0), s1 = s0
   let i = 0
   for (; i + 4 <= v; i += 4) {
-    const e = exp4(f32x4.mul(f32x4.add(v128.load(z), shift), scale))
+    const e = expDown4(f32x4.mul(f32x4.add(v128.load(z), shift), scale))
     v128.store(p, e)
     s0 = f64x2.add(s0, f64x2.promote_low_f32x4(e))
     s1 = f64x2.add(s1, f64x2.promote_low_f32x4(v128.shuffle<f32>(e, e, 2, 3, 2, 3)))
@@ -75,7 +84,7 @@ function exponentials(z: usize, v: i32, k: f32, top: f32, p: usize): f64 {
   for (; i < v; i++) {
     const e = exp1((load<f32>(z) - top) * k)
     store<f32>(p, e)
-    sum += <f64> e
+    sum += <f64>e
     z += 4
     p += 4
   }
@@ -117,15 +126,15 @@ function threshold(p: usize, v: i32, k: i32, topP: f64, total: f64): f32 {
 
 function countFrom(p: usize, v: i32, floor: f32): i32 {
   let n = 0
-  for (let i = 0; i < v; i++) n += <i32> (load<f32>(p + <usize> i * 4) >= floor)
+  for (let i = 0; i < v; i++) n += <i32>(load<f32>(p + <usize>i * 4) >= floor)
   return n
 }
 
 function massFrom(p: usize, v: i32, floor: f32): f64 {
   let sum: f64 = 0
   for (let i = 0; i < v; i++) {
-    const x = load<f32>(p + <usize> i * 4)
-    if (x >= floor) sum += <f64> x
+    const x = load<f32>(p + <usize>i * 4)
+    if (x >= floor) sum += <f64>x
   }
   return sum
 }

@@ -1,5 +1,35 @@
 // Vector helpers. `fma` is one instruction where the build has relaxed SIMD, a product and a sum where not.
 
+/**
+ * Where the constants of `exp4` lie. As vector constants the compiler would build each anew in every iteration; a
+ * broadcast load is one cheap instruction.
+ */
+const CONSTANTS: usize = 640
+
+/** Writes the constants; every instance does so once, with the same values. */
+export function initConstants(): void {
+  store<f32>(CONSTANTS, -87.33654)
+  store<f32>(CONSTANTS, 88.7228317, 4)
+  store<f32>(CONSTANTS, 12582912, 8)
+  store<f32>(CONSTANTS, 1.44269504088896341, 12)
+  store<f32>(CONSTANTS, -0.693359375, 16)
+  store<f32>(CONSTANTS, 2.12194440e-4, 20)
+  store<f32>(CONSTANTS, 1.9875691500e-4, 24)
+  store<f32>(CONSTANTS, 1.3981999507e-3, 28)
+  store<f32>(CONSTANTS, 8.3334519073e-3, 32)
+  store<f32>(CONSTANTS, 4.1665795894e-2, 36)
+  store<f32>(CONSTANTS, 1.6666665459e-1, 40)
+  store<f32>(CONSTANTS, 5.0000001201e-1, 44)
+  store<f32>(CONSTANTS, 1, 48)
+  store<f32>(CONSTANTS, Infinity, 52)
+}
+
+// @ts-ignore: decorator
+@inline
+function constant(index: usize): v128 {
+  return v128.load_splat<f32>(CONSTANTS + index * 4)
+}
+
 // @ts-ignore: decorator
 @inline
 export function fma(a: v128, b: v128, c: v128): v128 {
@@ -23,36 +53,58 @@ export function hmax(v: v128): f32 {
   )
 }
 
+// Pairs of vectors side by side become one 256-bit instruction where V8's revectorizer is on, provided that no store
+// comes between them: loops compute both halves first and store both last.
+
 /**
- * e^x in four lanes: the argument is reduced by powers of two, the remainder goes through the polynomial of Cephes'
- * expf (relative error below 2e-7). 0 below -87.3, Infinity above 88.7; NaN stays NaN.
+ * e^x in four lanes for x in [-87.3, 88.7]: the argument is reduced by powers of two, the remainder goes through the
+ * polynomial of Cephes' expf (relative error below 2e-7).
  */
 // @ts-ignore: decorator
 @inline
+function expWithin(x: v128): v128 {
+  const magic = constant(2)
+  // Adding 1.5 * 2^23 rounds to an integer n, which then stands in the low bits.
+  const shifted = fma(x, constant(3), magic)
+  const n = f32x4.sub(shifted, magic)
+  let r = fma(n, constant(4), x)
+  r = fma(n, constant(5), r)
+  let p = constant(6)
+  p = fma(p, r, constant(7))
+  p = fma(p, r, constant(8))
+  p = fma(p, r, constant(9))
+  p = fma(p, r, constant(10))
+  p = fma(p, r, constant(11))
+  p = fma(f32x4.mul(p, r), r, f32x4.add(r, constant(12)))
+  // p is in [0.7, 1.42]: adding n to its exponent multiplies by 2^n.
+  return i32x4.add(p, i32x4.shl(shifted, 23))
+}
+
+/** e^x in four lanes: 0 below -87.3, Infinity above 88.7; NaN stays NaN. */
+// @ts-ignore: decorator
+@inline
 export function exp4(x: v128): v128 {
-  const clamped = f32x4.min(f32x4.max(x, f32x4.splat(-87.33654)), f32x4.splat(88.3762626647949))
-  const n = f32x4.nearest(f32x4.mul(clamped, f32x4.splat(1.44269504088896341)))
-  let r = fma(n, f32x4.splat(-0.693359375), clamped)
-  r = fma(n, f32x4.splat(2.12194440e-4), r)
-  let p = f32x4.splat(1.9875691500e-4)
-  p = fma(p, r, f32x4.splat(1.3981999507e-3))
-  p = fma(p, r, f32x4.splat(8.3334519073e-3))
-  p = fma(p, r, f32x4.splat(4.1665795894e-2))
-  p = fma(p, r, f32x4.splat(1.6666665459e-1))
-  p = fma(p, r, f32x4.splat(5.0000001201e-1))
-  p = fma(f32x4.mul(p, r), r, f32x4.add(r, f32x4.splat(1)))
-  const scale = i32x4.shl(i32x4.add(i32x4.trunc_sat_f32x4_s(n), i32x4.splat(127)), 23)
-  const y = f32x4.mul(p, scale)
-  const low = v128.andnot(y, f32x4.lt(x, f32x4.splat(-87.33654)))
-  return v128.bitselect(f32x4.splat(Infinity), low, f32x4.gt(x, f32x4.splat(88.722839)))
+  // pmin and pmax are one instruction each and let NaN in `x` through.
+  const low = constant(0), high = constant(1)
+  const y = expWithin(f32x4.pmax(f32x4.pmin(x, high), low))
+  return v128.bitselect(constant(13), v128.andnot(y, f32x4.lt(x, low)), f32x4.gt(x, high))
+}
+
+/** e^x in four lanes for x up to 0, such as a logit less the largest one: 0 below -87.3. */
+// @ts-ignore: decorator
+@inline
+export function expDown4(x: v128): v128 {
+  const low = constant(0)
+  return v128.andnot(expWithin(f32x4.pmax(x, low)), f32x4.lt(x, low))
 }
 
 /** 1 / (1 + e^-x) in four lanes. */
 // @ts-ignore: decorator
 @inline
 export function sigmoid4(x: v128): v128 {
-  const one = f32x4.splat(1)
-  return f32x4.div(one, f32x4.add(one, exp4(f32x4.neg(x))))
+  const one = constant(12)
+  const e = expWithin(f32x4.pmax(f32x4.pmin(f32x4.neg(x), constant(1)), constant(0)))
+  return f32x4.div(one, f32x4.add(one, e))
 }
 
 /** e^x of one number, by the same polynomial as the vectors, so that tails agree with bodies. */
@@ -64,7 +116,7 @@ export function exp1(x: f32): f32 {
 
 /** Natural logarithm of one number, in double precision where it counts little. */
 export function log1(x: f32): f32 {
-  return <f32> NativeMath.log(<f64> x)
+  return <f32>NativeMath.log(<f64>x)
 }
 
 /** Loads the first `n` (1..3) floats of an address into the low lanes; the others get `fill`. */

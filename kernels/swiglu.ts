@@ -5,13 +5,15 @@ import { fma, loadTail, sigmoid4, storeTail } from "./simd"
 /** Arguments: 0 gate, 1 up, 2 y, 3 elements, 4 elements a chunk (a multiple of 8). */
 export function swiGluChunk(index: i32): void {
   const begin = index * argI(4), end = min(begin + argI(4), argI(3))
-  const offset = <usize> begin * 4
+  const offset = <usize>begin * 4
   let g = argP(0) + offset, u = argP(1) + offset, y = argP(2) + offset
   let i = begin
   for (; i + 8 <= end; i += 8) {
     const a = v128.load(g), b = v128.load(g, 16)
-    v128.store(y, f32x4.mul(f32x4.mul(a, sigmoid4(a)), v128.load(u)))
-    v128.store(y, f32x4.mul(f32x4.mul(b, sigmoid4(b)), v128.load(u, 16)), 16)
+    const r0 = f32x4.mul(f32x4.mul(a, sigmoid4(a)), v128.load(u))
+    const r1 = f32x4.mul(f32x4.mul(b, sigmoid4(b)), v128.load(u, 16))
+    v128.store(y, r0)
+    v128.store(y, r1, 16)
     g += 32
     u += 32
     y += 32
@@ -32,7 +34,7 @@ export function swiGluChunk(index: i32): void {
 /** Arguments: 0 gate, 1 up, 2 dy, 3 dGate, 4 dUp, 5 elements, 6 elements a chunk (a multiple of 8). */
 export function swiGluGradChunk(index: i32): void {
   const begin = index * argI(6), end = min(begin + argI(6), argI(5))
-  const offset = <usize> begin * 4
+  const offset = <usize>begin * 4
   let g = argP(0) + offset, u = argP(1) + offset, d = argP(2) + offset
   let dg = argP(3) + offset, du = argP(4) + offset
   const one = f32x4.splat(1)
@@ -42,10 +44,13 @@ export function swiGluGradChunk(index: i32): void {
     const d0 = v128.load(d), d1 = v128.load(d, 16)
     const s0 = sigmoid4(a0), s1 = sigmoid4(a1)
     const t0 = f32x4.mul(a0, s0), t1 = f32x4.mul(a1, s1)
-    v128.store(du, f32x4.mul(d0, t0))
-    v128.store(du, f32x4.mul(d1, t1), 16)
-    v128.store(dg, f32x4.mul(f32x4.mul(d0, v128.load(u)), fma(t0, f32x4.sub(one, s0), s0)))
-    v128.store(dg, f32x4.mul(f32x4.mul(d1, v128.load(u, 16)), fma(t1, f32x4.sub(one, s1), s1)), 16)
+    const u0 = f32x4.mul(d0, t0), u1 = f32x4.mul(d1, t1)
+    const g0 = f32x4.mul(f32x4.mul(d0, v128.load(u)), fma(t0, f32x4.sub(one, s0), s0))
+    const g1 = f32x4.mul(f32x4.mul(d1, v128.load(u, 16)), fma(t1, f32x4.sub(one, s1), s1))
+    v128.store(du, u0)
+    v128.store(du, u1, 16)
+    v128.store(dg, g0)
+    v128.store(dg, g1, 16)
     g += 32
     u += 32
     d += 32

@@ -24,6 +24,9 @@ export class TensorData {
   refCount = 1
   /** Parts of a complex tensor; set by the kernel `Complex`. */
   complexTensorInfos: { readonly real: tf.TensorInfo; readonly imag: tf.TensorInfo } | undefined = undefined
+  /** How often it was the right side of a product of few rows, and its copy in packed panels (0: none). */
+  smallProducts = 0
+  packed = 0
   readonly pool: Pool
   readonly dtype: tf.DataType
   readonly size: number
@@ -75,11 +78,41 @@ export class WasmBackend extends tf.KernelBackend {
   readonly blockSize = 48
   readonly data: tf.DataStorage<TensorData>
   readonly pool: Pool
+  readonly #packed = new Set<TensorData>()
 
   constructor(pool: Pool) {
     super()
     this.pool = pool
     this.data = new tf.DataStorage(this, tf.engine())
+    pool.reclaim = () => this.#dropPacked()
+  }
+
+  /** Memory for a packed copy of a tensor, or 0 where memory is better used otherwise. */
+  keepPacked(data: TensorData, bytes: number): number {
+    const { heap, limitBytes } = this.pool
+    if (heap.liveBytes + bytes > limitBytes / 2) return 0
+    data.packed = heap.allocate(bytes)
+    if (data.packed !== 0) this.#packed.add(data)
+    return data.packed
+  }
+
+  /** To be called when a kernel has written into a tensor that exists: forgets what was derived from it. */
+  changed(x: tf.TensorInfo): void {
+    this.#forget(this.data.get(x.dataId))
+  }
+
+  #forget(data: TensorData): void {
+    if (data.packed === 0) return
+    this.pool.heap.release(data.packed)
+    data.packed = 0
+    data.smallProducts = 0
+    this.#packed.delete(data)
+  }
+
+  #dropPacked(): boolean {
+    const any = this.#packed.size > 0
+    for (const data of this.#packed) this.#forget(data)
+    return any
   }
 
   #store(dataId: object, shape: ReadonlyArray<number>, dtype: tf.DataType, values: unknown): TensorData {
@@ -166,6 +199,7 @@ export class WasmBackend extends tf.KernelBackend {
       this.disposeData(data.complexTensorInfos.imag.dataId, true)
     }
     this.data.delete(dataId)
+    this.#forget(data)
     if (data.address !== 0) this.pool.heap.release(data.address)
     return true
   }

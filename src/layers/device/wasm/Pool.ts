@@ -93,6 +93,9 @@ export class Pool {
   f32: Float32Array
   u8: Uint8Array
   threads = 1
+  /** Gives back memory that only saves time; says whether there was any. */
+  reclaim: () => boolean = () => false
+  readonly limitBytes: number
 
   readonly #options: PoolOptions
   readonly #memory: WasmMemory
@@ -105,15 +108,18 @@ export class Pool {
 
   constructor(options: PoolOptions) {
     this.#options = options
+    this.limitBytes = options.limitBytes
     // A process-wide switch of V8, read whenever it optimises a WebAssembly function.
     if (options.wideVectors) v8.setFlagsFromString("--experimental-wasm-revectorize")
     this.#memory = new WebAssembly.Memory({ initial: growthPages, maximum: maximumPages, shared: true })
     const { module, relaxedSimd } = load(options.relaxedSimd)
     this.relaxedSimd = relaxedSimd
     this.#exports = new WebAssembly.Instance(module, { env: { memory: this.#memory } }).exports
+    this.#exports.initThread(0)
     this.i32 = new Int32Array(this.#memory.buffer)
     this.f32 = new Float32Array(this.#memory.buffer)
     this.u8 = new Uint8Array(this.#memory.buffer)
+    this.i32[address.wide / 4] = options.wideVectors && process.arch === "x64" ? 1 : 0
     this.heap = new Heap(address.heap, growthPages * page - slackBytes, (bytes) => this.#grow(bytes))
     let refused: string | undefined
     try {
@@ -135,13 +141,15 @@ export class Pool {
 
   /** The address of a block, or `OutOfDeviceMemory`. */
   allocate(bytes: number): number {
-    const at = this.heap.liveBytes + bytes > this.#options.limitBytes ? 0 : this.heap.allocate(bytes)
+    const take = () => this.heap.liveBytes + bytes > this.limitBytes ? 0 : this.heap.allocate(bytes)
+    let at = take()
+    if (at === 0 && this.reclaim()) at = take()
     if (at === 0) {
       throw new OutOfDeviceMemory({
         device: this.#options.device,
         requestedBytes: bytes,
         usedBytes: this.heap.liveBytes,
-        limitBytes: this.#options.limitBytes
+        limitBytes: this.limitBytes
       })
     }
     return at

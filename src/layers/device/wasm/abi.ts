@@ -10,6 +10,7 @@ export const address = {
   sequence: 1152,
   stop: 1280,
   dead: 1344,
+  wide: 1392,
   ready: 1396,
   args: 1472,
   scratch: 2048,
@@ -46,7 +47,8 @@ export const kernel = {
   gather: 20,
   scatterAdd: 21,
   stridedCopy: 22,
-  fill: 23
+  fill: 23,
+  pack: 24
 } as const
 
 /**

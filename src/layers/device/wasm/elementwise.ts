@@ -77,6 +77,34 @@ const binary = (op: number): Kernel => (backend, call) => {
   return binaryFloat(backend, op, a, b) ?? call.plain()
 }
 
+/** Sums into the first sum's memory: no temporary but the result. */
+const addN: Kernel = (backend, call) => {
+  const [first, second, ...rest] = call.list
+  const size = first === undefined ? 0 : sizeOf(first.shape)
+  const same = call.list.every((x) => x.dtype === "float32" && sizeOf(x.shape) === size)
+  if (first === undefined || second === undefined || !same || size === 0) return call.plain()
+  const out = backend.makeTensorInfo(first.shape, "float32")
+  const to = backend.at(out)
+  const add = (a: number, b: number) =>
+    backend.pool.run(kernel.binary, Math.ceil(size / elementChunk), [
+      a,
+      b,
+      to,
+      0,
+      1,
+      0,
+      1,
+      1,
+      size,
+      1,
+      elementChunk,
+      0
+    ])
+  add(backend.at(first), backend.at(second))
+  for (const x of rest) add(to, backend.at(x))
+  return out
+}
+
 const unaryFloat = (backend: WasmBackend, op: number, x: tf.TensorInfo, p = 0, q = 0): tf.TensorInfo => {
   const size = sizeOf(x.shape)
   const out = backend.makeTensorInfo(x.shape, "float32")
@@ -117,6 +145,7 @@ const cast: Kernel = (backend, call) => {
  */
 export const elementwise: Readonly<Record<string, Kernel>> = {
   Add: binary(0),
+  AddN: addN,
   Sub: binary(1),
   Multiply: binary(2),
   RealDiv: binary(3),

@@ -196,14 +196,16 @@ export const pagedAttention: Kernel = (backend, call) => {
   for (const position of positions) longest = Math.max(longest, position + 1)
   const out = backend.makeTensorInfo(q.shape, "float32")
   const pairs = runs(backend.ints(tokenSeq), positions)
+  // One chunk takes all heads of a token, so that it reads whole rows of the cache, unless there are too few tokens.
+  const headsAChunk = pairs.length / 2 >= 8 ? kv : 1
   backend.pool.ensureScratch(
-    512 + scoreBytes(longest, Math.max(queriesAtOnce, heads / kv)) + round16(longest) * dim * 4 +
+    512 + scoreBytes(longest, Math.max(queriesAtOnce, heads)) + round16(longest) * dim * 4 +
       longest * round16(dim) * 4
   )
   const list = backend.pool.allocate(Math.max(1, pairs.length) * 4)
   backend.pool.i32.set(pairs, list / 4)
   const tensors = [q, kPool, vPool, table, tokenSeq, tokenPos, out].map((x) => backend.at(x))
-  backend.pool.run(kernel.pagedAttention, (pairs.length / 2) * kv, [
+  backend.pool.run(kernel.pagedAttention, (pairs.length / 2) * Math.ceil(kv / headsAChunk), [
     ...tensors,
     heads,
     kv,
@@ -212,7 +214,8 @@ export const pagedAttention: Kernel = (backend, call) => {
     longest,
     blockSize,
     maxBlocks,
-    list
+    list,
+    headsAChunk
   ])
   backend.pool.heap.release(list)
   return out
@@ -227,6 +230,8 @@ export const kvAppend: Kernel = (backend, call) => {
   const each = rowChunk(kv * dim)
   const tensors = [kPool, vPool, k, v, slots].map((x) => backend.at(x))
   backend.pool.run(kernel.kvAppend, chunks(tokens, each), [...tensors, tokens, kv * dim, each])
+  backend.changed(kPool)
+  backend.changed(vPool)
   return backend.makeTensorInfo([], "float32", Float32Array.of(0))
 }
 

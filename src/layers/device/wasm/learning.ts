@@ -154,6 +154,7 @@ export const adamW: Kernel = (backend, call) => {
     bits(lr / (1 - beta1 ** step)),
     bits(1 - lr * call.number("weightDecay"))
   ])
+  for (const name of ["param", "m", "v"]) backend.changed(call.input(name))
   return backend.makeTensorInfo([], "float32", Float32Array.of(0))
 }
 

@@ -39,6 +39,8 @@ export interface Product {
   readonly batches?: number
   readonly start?: typeof init[keyof typeof init]
   readonly bias?: number
+  /** Whether `b` is what `pack` made of B. */
+  readonly packed?: boolean
 }
 
 /** Work below which a second thread does not pay, in multiply-adds. */
@@ -71,7 +73,7 @@ const split = (m: number, n: number, k: number, batches: number): readonly [rows
  * @since 0.1.0
  */
 export const multiply = (backend: WasmBackend, product: Product): void => {
-  const { a, b, batches = 1, bias = 0, c, k, m, n, start = init.zero } = product
+  const { a, b, batches = 1, bias = 0, c, k, m, n, packed = false, start = init.zero } = product
   if (m === 0 || n === 0 || batches === 0) return
   const [rows, columns] = split(m, n, k, batches)
   const down = Math.ceil(m / rows)
@@ -96,8 +98,28 @@ export const multiply = (backend: WasmBackend, product: Product): void => {
     (b.batch ?? 0) * 4,
     (c.batch ?? 0) * 4,
     down,
-    across
+    across,
+    packed ? 1 : 0
   ])
+}
+
+/** Products with more rows than this pack B as they go: it costs them nothing. */
+const fewRows = 256
+
+/**
+ * Weights of a decoding step are packed once and kept until they change: the second product of few rows with the same
+ * transposed matrix makes the copy. 0 where there is none.
+ */
+const packedWeight = (backend: WasmBackend, b: tf.TensorInfo, k: number, n: number): number => {
+  const data = backend.data.get(b.dataId)
+  if (data.packed !== 0) return data.packed
+  data.smallProducts++
+  if (data.smallProducts < 2) return 0
+  const columns = 64
+  const at = backend.keepPacked(data, roundUp(n, columnTile) * k * 4)
+  if (at === 0) return 0
+  backend.pool.run(kernel.pack, Math.ceil(n / columns), [data.address, 4, k * 4, k, n, at, columns])
+  return at
 }
 
 interface Operand {
@@ -150,6 +172,13 @@ const matMul = (backend: WasmBackend, call: Call, bias: tf.TensorInfo | undefine
   const out = backend.makeTensorInfo([...batchShape, m, n], "float32")
   const c = { at: backend.at(out), row: n, column: 1, batch: m * n }
   const rest = bias === undefined ? {} : { start: init.bias, bias: backend.at(bias) }
+  if (b.view.row === 1 && b.batchShape.length === 0 && batches === 1 && m <= fewRows && k > 1) {
+    const at = packedWeight(backend, call.input("b"), k, n)
+    if (at !== 0) {
+      multiply(backend, { a: a.view, b: { at, row: 0, column: 0 }, c, m, n, k, packed: true, ...rest })
+      return out
+    }
+  }
   const [sizeA, sizeB] = [sizeOf(a.batchShape), sizeOf(b.batchShape)]
   if ((sizeA === batches || sizeA === 1) && (sizeB === batches || sizeB === 1)) {
     const viewA = sizeA === 1 ? { ...a.view, batch: 0 } : a.view
