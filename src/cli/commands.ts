@@ -4,7 +4,8 @@
  * @since 0.1.0
  */
 import { demo } from "./demo.ts"
+import { rollout } from "./rollout.ts"
 import { score } from "./score.ts"
 import { search } from "./search.ts"
 
-export const commands = [demo, search, score] as const
+export const commands = [demo, search, score, rollout] as const

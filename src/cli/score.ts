@@ -3,12 +3,13 @@
  *
  * @since 0.1.0
  */
-import { Clock, Console, Effect, FileSystem, Option, Path, Ref, Schema, type Scope, Stdio, Stream } from "effect"
+import { Clock, Console, Effect, Option, Ref, Schema, Stdio, Stream } from "effect"
 import { Argument, CliError, Command, Flag } from "effect/cli"
 import * as Presets from "../domain/Presets.ts"
 import * as ScoreSummary from "../domain/ScoreSummary.ts"
 import * as TextFile from "../layers/textFile.ts"
 import * as Score from "../programs/Score.ts"
+import { lineWriter } from "./lineWriter.ts"
 import { type Column, table } from "./table.ts"
 import { userError } from "./userError.ts"
 
@@ -33,33 +34,12 @@ const sourceOf = (
 const encodeItem = Schema.encodeEffect(Schema.fromJsonString(ScoreSummary.Item))
 
 /** Opens the items file and gives what writes to it. */
-const itemWriter = Effect.fnUntraced(function*(
-  out: string,
-  inputs: ReadonlyArray<string>
-): Effect.fn.Return<
-  (items: ReadonlyArray<ScoreSummary.Item>) => Effect.Effect<void, CliError.UserError>,
-  CliError.UserError,
-  FileSystem.FileSystem | Path.Path | Scope.Scope
-> {
-  const fs = yield* FileSystem.FileSystem
-  const path = yield* Path.Path
-  if (inputs.some((input) => input !== "-" && path.resolve(input) === path.resolve(out))) {
-    return yield* userError(`${out}: --out would overwrite the file that is being scored`)
-  }
-  const failed = (error: Error) => userError(`${out}: cannot be written (${error.message})`)
-  const file = yield* fs.makeDirectory(path.dirname(path.resolve(out)), { recursive: true }).pipe(
-    Effect.andThen(fs.open(out, { flag: "w" })),
-    Effect.mapError(failed)
+const itemWriter = (out: string, inputs: ReadonlyArray<string>) =>
+  Effect.map(
+    lineWriter(out, inputs),
+    (write) => (items: ReadonlyArray<ScoreSummary.Item>) =>
+      Effect.flatMap(Effect.forEach(items, (item) => Effect.orDie(encodeItem(item))), write)
   )
-  const encoder = new TextEncoder()
-  return (items) =>
-    items.length === 0
-      ? Effect.void
-      : Effect.forEach(items, (item) => encodeItem(item)).pipe(
-        Effect.flatMap((lines) => file.writeAll(encoder.encode(`${lines.join("\n")}\n`))),
-        Effect.mapError(failed)
-      )
-})
 
 /** Tells on standard error how far a long run is, every two seconds. */
 const makeProgress = Effect.gen(function*() {

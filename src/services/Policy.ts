@@ -122,6 +122,8 @@ export interface SessionOptions {
   readonly sample: number
   readonly ids: Int32Array
   readonly seed: string
+  /** Generations of the rollout before this session; not 0 only where a rollout opens a session a turn. */
+  readonly turn?: number | undefined
 }
 
 /**

@@ -38,11 +38,9 @@ describe("spec Appendix A.6", () => {
     answer: ["<answer>B</answer>"],
     invalid: ["mumble"]
   }
-  const script: PolicyScripted.Script = ({ context, promptKey }) => {
+  const script: PolicyScripted.Script = ({ promptKey, turn }) => {
     const turns = rows[promptKey] ?? []
-    // the reference's way opens a session a turn: the turn is read off the context
-    const done = context().split(/<\/information>\n\n|Let me try again\.\n/).length - 1
-    return turns[Math.min(done, turns.length - 1)] ?? ""
+    return turns[Math.min(turn, turns.length - 1)] ?? ""
   }
 
   it.effect.each([["reference", reference], ["fixed", fixed]] as const)(
@@ -378,7 +376,7 @@ describe("Rollout", () => {
       const options = { groupSize: 4, order: "input" } as const
       for (const compat of [fixed, reference]) {
         const recorded = (yield* Stream.runCollect(Rollout.outcomes(prompts(5), { ...options, compat })).pipe(
-          Effect.provide(scripted(compat === fixed ? script : ["<search>x</search>"])),
+          Effect.provide(scripted(script)),
           Effect.provide(retriever())
         )).map(completed)
         const replayed = (yield* Stream.runCollect(Rollout.outcomes(prompts(5), { ...options, compat })).pipe(

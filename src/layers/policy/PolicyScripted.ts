@@ -9,7 +9,7 @@ import { ContextOverflow, type GenerateOptions, type Generation, Policy } from "
 import { Tokenizer } from "../../services/Tokenizer.ts"
 
 /**
- * What a script is asked. `turn` counts the generations of the session from 0, `context` is its whole text so far.
+ * What a script is asked. `turn` counts the generations of the rollout from 0, `context` is its whole text so far.
  *
  * @category models
  * @since 0.1.0
@@ -96,11 +96,11 @@ export const layer = (
       return Policy.of({
         contextLength,
         version: Effect.succeed(0),
-        session: ({ ids, promptKey, sample, seed }) =>
+        session: ({ ids, promptKey, sample, seed, turn: first }) =>
           Effect.sync(() => {
             const parts = [ids]
             let tokens = ids.length
-            let turn = 0
+            let turn = first ?? 0
             const grow = (part: Int32Array) =>
               Effect.suspend(() => {
                 if (tokens + part.length > contextLength) {

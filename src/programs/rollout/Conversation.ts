@@ -131,7 +131,8 @@ const windowed = (
   return {
     generate: Effect.fnUntraced(function*(maxTokens) {
       const ids = context.length > window ? context.slice(context.length - window) : context
-      const session = yield* policy.session({ ...start, ids, seed: `${start.seed}/${turn++}` })
+      const session = yield* policy.session({ ...start, ids, seed: `${start.seed}/${turn}`, turn })
+      turn++
       const segment = settle(tokenizer, yield* session.generate(request(options, maxTokens)), options)
       context = concat(context, segment.ids)
       return segment
