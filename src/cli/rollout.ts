@@ -144,10 +144,10 @@ const source = Effect.fnUntraced(function*(input: Input) {
     }
   }
   if (Option.isNone(input.questions) || Option.isNone(input.script)) {
-    return yield* Effect.fail(userError(
+    return yield* userError(
       "A rollout needs questions and a policy.",
       "Give --questions FILE with --script FILE, or --replay FILE with what an earlier run wrote."
-    ))
+    )
   }
   return {
     prompts: Stream.provide(prompts(input), QuestionsFile.layer({ paths: [input.questions.value] })),
@@ -163,7 +163,7 @@ const source = Effect.fnUntraced(function*(input: Input) {
 export const rollout = Command.make("rollout", flags, (input) =>
   Effect.gen(function*() {
     const { groupSize, policy, prompts } = yield* source(input)
-    const tick = yield* progress({ unit: "rollouts" })
+    const { tick } = yield* progress({ unit: "rollouts" })
     const outcomes = ScoredRollouts.score(Rollout.outcomes(prompts, {
       groupSize,
       concurrency: input.concurrency,

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { Clock, Effect, Option, Schema } from "effect"
+import { Clock, Effect, type Option, Schema } from "effect"
 import * as Advantage from "../../domain/Advantage.ts"
 import * as Batch from "../../domain/Batch.ts"
 import type { ScoredTrajectory } from "../../domain/Outcome.ts"
@@ -55,10 +55,7 @@ export interface Learned {
 }
 
 const required = <A>(service: Option.Option<A>, name: string, reason: string): Effect.Effect<A, MissingService> =>
-  Option.match(service, {
-    onNone: () => Effect.fail(new MissingService({ service: name, reason })),
-    onSome: Effect.succeed
-  })
+  Effect.mapError(Effect.fromOption(service), () => new MissingService({ service: name, reason }))
 
 class Means {
   readonly #sums: Record<string, number> = {}

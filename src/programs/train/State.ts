@@ -149,7 +149,7 @@ const conflicts = (a: RunConfig, b: RunConfig): ReadonlyArray<string> =>
 export const load = Effect.fn("Train.load")(function*(info: CheckpointInfo, config: RunConfig) {
   const checkpoints = yield* Checkpoints
   const checkpoint = yield* checkpoints.load(info)
-  const state = yield* Schema.decodeUnknownEffect(codec)(checkpoint.state).pipe(
+  const state = yield* Schema.decodeEffect(codec)(checkpoint.state).pipe(
     Effect.mapError((error) => new CheckpointCorrupt({ path: info.path, reason: error.message }))
   )
   const keys = conflicts(state.config, config)
