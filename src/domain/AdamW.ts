@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import { Schema } from "effect"
+import { described } from "./described.ts"
 
 const Decay = Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1, exclusiveMaximum: true }))
 
@@ -14,12 +15,13 @@ const Decay = Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1, exc
  * @since 0.1.0
  */
 export const AdamW = Schema.Struct({
-  beta1: Decay,
-  beta2: Decay,
-  epsilon: Schema.Finite.check(Schema.isGreaterThan(0)),
-  weightDecay: Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0)),
-  /** Gradients are scaled down to this global norm; null leaves them as they are. */
-  maxGradNorm: Schema.NullOr(Schema.Finite.check(Schema.isGreaterThan(0)))
+  beta1: Decay.pipe(described("Decay of the mean of gradients.")),
+  beta2: Decay.pipe(described("Decay of the mean of their squares.")),
+  epsilon: Schema.Finite.check(Schema.isGreaterThan(0)).pipe(described("Added to the root of the latter.")),
+  weightDecay: Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0)).pipe(described("Decoupled weight decay.")),
+  maxGradNorm: Schema.NullOr(Schema.Finite.check(Schema.isGreaterThan(0))).pipe(
+    described("Global norm that gradients are scaled down to; null leaves them as they are.")
+  )
 })
 
 /**

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import { Schema } from "effect"
+import { described } from "./described.ts"
 
 const Fraction = Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1 }))
 
@@ -15,13 +16,10 @@ const Fraction = Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1 }
  * @since 0.1.0
  */
 export const Schedule = Schema.Struct({
-  kind: Schema.Literals(["constant", "linear", "cosine"]),
-  /** Share of the run that warms up; the steps are rounded down, as in the reference. */
-  warmupRatio: Fraction,
-  /** Warm-up in steps; takes precedence over the ratio. */
-  warmupSteps: Schema.NullOr(Schema.Natural),
-  /** Where a decay ends, as a share of the full rate. */
-  minRatio: Fraction
+  kind: Schema.Literals(["constant", "linear", "cosine"]).pipe(described("What follows the warm-up.")),
+  warmupRatio: Fraction.pipe(described("Share of the run that warms up, rounded down to whole steps.")),
+  warmupSteps: Schema.NullOr(Schema.Natural).pipe(described("Warm-up in steps; takes precedence over the ratio.")),
+  minRatio: Fraction.pipe(described("Where a decay ends, as a share of the full rate."))
 })
 
 /**

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import { Schema } from "effect"
+import { described } from "./described.ts"
 
 /**
  * Parameters of the sampling distribution. `temperature` 0 is greedy decoding, `topK` 0 and `topP` 1 switch the
@@ -14,9 +15,13 @@ import { Schema } from "effect"
  * @since 0.1.0
  */
 export const Sampling = Schema.Struct({
-  temperature: Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0)),
-  topK: Schema.Natural,
-  topP: Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1 }))
+  temperature: Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0)).pipe(
+    described("What logits are divided by; 0 always takes the likeliest token.")
+  ),
+  topK: Schema.Natural.pipe(described("Likeliest tokens that may be drawn; 0 is all.")),
+  topP: Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1 })).pipe(
+    described("Probability mass of the likeliest tokens that may be drawn; 1 is all.")
+  )
 })
 
 /**
