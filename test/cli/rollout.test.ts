@@ -57,7 +57,7 @@ describe("search-r1 rollout", () => {
       assert.notInclude(text, "\u001B")
     }).pipe(Effect.provide(NodeServices.layer)))
 
-  it.effect("says what is wrong with its input", () =>
+  it.live("says what is wrong with its input", () =>
     Effect.gen(function*() {
       assert.include(yield* message(), "--questions FILE with --script FILE, or --replay FILE")
       assert.include(yield* message(...demoFlags.with(1, "missing.jsonl")), "missing.jsonl: there is no such file")
