@@ -23,14 +23,17 @@ export class OutOfDeviceMemory extends Schema.TaggedError<OutOfDeviceMemory>()("
 }
 
 /**
- * A computation failed on the device, or the device ended: nothing on it can be relied on any more.
+ * A computation failed on the device, or the device ended: nothing on it can be relied on any more. Where the device
+ * knows, `operator` and `shapes` tell which operation on which tensors.
  *
  * @category errors
  * @since 0.1.0
  */
 export class DeviceFailed extends Schema.TaggedError<DeviceFailed>()("DeviceFailed", {
   device: Schema.String,
-  reason: Schema.String
+  reason: Schema.String,
+  operator: Schema.optionalKey(Schema.String),
+  shapes: Schema.optionalKey(Schema.String)
 }) {
   override get message() {
     return `${this.device} failed: ${this.reason}`

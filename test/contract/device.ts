@@ -18,7 +18,10 @@ const random = (seed: number) => {
     })
 }
 
-const close = (actual: ArrayLike<number>, expected: ArrayLike<number>, what: string, tolerance = 1e-4) => {
+/** How far results of the device under test may lie from the reference's, relative to the largest of them. */
+let tolerance = 1e-4
+
+const close = (actual: ArrayLike<number>, expected: ArrayLike<number>, what: string) => {
   assert.strictEqual(actual.length, expected.length, `${what}: length`)
   let scale = 0
   for (let i = 0; i < expected.length; i++) scale = Math.max(scale, Math.abs(expected[i]!))
@@ -54,13 +57,18 @@ const checkGradients = (
   })
 }
 
-export const deviceContract = <E>(name: string, layer: Layer.Layer<Device, E>): void => {
+export const deviceContract = <E>(
+  name: string,
+  layer: Layer.Layer<Device, E>,
+  options?: { readonly tolerance: number }
+): void => {
   describe(`${name} as a device`, () => {
     const onDevice = (what: string, compute: () => void) =>
       it.effect(what, () =>
         Effect.gen(function*() {
           const device = yield* Device
           const before = yield* device.memory
+          tolerance = options?.tolerance ?? 1e-4
           yield* device.run(compute)
           assert.deepStrictEqual(yield* device.memory, before)
         }).pipe(Effect.provide(layer)))
