@@ -7,5 +7,6 @@ import { demo } from "./demo.ts"
 import { rollout } from "./rollout.ts"
 import { score } from "./score.ts"
 import { search } from "./search.ts"
+import { world } from "./world.ts"
 
-export const commands = [demo, search, score, rollout] as const
+export const commands = [demo, search, score, rollout, world] as const

@@ -20,12 +20,22 @@ export interface WorldSearch {
 }
 
 /**
- * Indexes all passages of a world.
+ * Searches all passages of a world, which are indexed when the first search is made.
  *
  * @category constructors
  * @since 0.1.0
  */
 export const make = (world: World, vocabulary: Vocabulary): WorldSearch => {
+  let ready: WorldSearch["search"] | undefined
+  return {
+    search: (query, topK) => {
+      ready ??= indexed(world, vocabulary)
+      return ready(query, topK)
+    }
+  }
+}
+
+const indexed = (world: World, vocabulary: Vocabulary): WorldSearch["search"] => {
   const postings = vocabulary.tokens.map((): Array<number> => [])
   const titles: Array<ReadonlySet<number>> = []
   for (let index = 0; index < world.entities; index++) {
@@ -34,7 +44,7 @@ export const make = (world: World, vocabulary: Vocabulary): WorldSearch => {
     titles.push(new Set(titleIds))
     for (const id of new Set([...titleIds, ...vocabulary.encode(text)])) postings[id]?.push(index)
   }
-  const search = (query: string, topK: number): ReadonlyArray<number> => {
+  return (query, topK) => {
     const scores = new Map<number, number>()
     for (const id of new Set(vocabulary.encode(query))) {
       const found = postings[id] ?? []
@@ -48,5 +58,4 @@ export const make = (world: World, vocabulary: Vocabulary): WorldSearch => {
       .slice(0, topK)
       .map(([index]) => index)
   }
-  return { search }
 }
