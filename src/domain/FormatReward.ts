@@ -8,7 +8,7 @@ import { Schema } from "effect"
 import * as Answer from "./Answer.ts"
 import type { Compat } from "./Presets.ts"
 import { split, strip } from "./PythonString.ts"
-import { fullText, information, policyText, type Transcript } from "./Transcript.ts"
+import { fullText, information, policyTexts, type Transcript } from "./Transcript.ts"
 
 /**
  * Which text answers and formats are judged on; see `Presets.Compat`.
@@ -22,15 +22,19 @@ export type Scopes = Pick<Compat, "answerScope" | "formatScope">
  * The answer of a transcript, or `null`.
  *
  * - `modelSegments`: the last complete pair in the policy's own text, an observation being one opaque character in it.
- *   Tags in documents do not exist; a pair that is opened in one turn and closed in a later one holds the opaque
- *   character and equals no golden answer.
+ *   Tags in documents do not exist. A pair that is opened before a search and closed behind it holds the opaque
+ *   character and equals no golden answer. On text without tags in documents this is the last match of
+ *   `<answer>(.*?)</answer>` in the whole response, as evaluation harnesses take it, except that the pair which the
+ *   invalid-action message quotes is no answer.
  * - `fullText`: the reference's rule on prompt and response, see `Answer.lastOfTwo`.
  *
  * @category extraction
  * @since 0.1.0
  */
 export const extractAnswer = (transcript: Transcript, scope: Scopes["answerScope"]): string | null =>
-  scope === "modelSegments" ? Answer.last(policyText(transcript)) : Answer.lastOfTwo(fullText(transcript))
+  scope === "modelSegments"
+    ? policyTexts(transcript).flatMap(Answer.pairs).at(-1) ?? null
+    : Answer.lastOfTwo(fullText(transcript))
 
 const tags = /(<\/?(?:think|search|information|answer)>)/
 

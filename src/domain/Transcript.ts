@@ -77,8 +77,8 @@ export const fromSegments = (segments: ReadonlyArray<Segment>): Transcript => {
 }
 
 /**
- * Stands for an observation in {@link policyText}: U+FFFC, the object replacement character. It is neither white space
- * nor punctuation, so an answer with an observation inside equals no golden answer.
+ * Stands for search results in {@link policyTexts}: U+FFFC, the object replacement character. It is neither white space
+ * nor punctuation, so an answer with search results inside equals no golden answer.
  *
  * @category constants
  * @since 0.1.0
@@ -86,15 +86,30 @@ export const fromSegments = (segments: ReadonlyArray<Segment>): Transcript => {
 export const opaque = "\uFFFC"
 
 /**
- * The policy's own text, each observation one opaque character. A tag in a document does not exist here.
+ * The policy's own text, search results being one opaque character each: a tag in a document does not exist here. An
+ * invalid-action message separates the texts, because the tags that it quotes close whatever was open before it.
  *
  * @category getters
  * @since 0.1.0
  */
-export const policyText = (transcript: Transcript): string => {
+export const policyTexts = (transcript: Transcript): ReadonlyArray<string> => {
+  const texts: Array<string> = []
   let text = ""
-  for (const part of transcript.parts) text += part._tag === "Policy" ? part.text : opaque
-  return text
+  for (const part of transcript.parts) {
+    switch (part._tag) {
+      case "Policy":
+        text += part.text
+        break
+      case "Search":
+        text += opaque
+        break
+      case "InvalidAction":
+        texts.push(text)
+        text = ""
+    }
+  }
+  texts.push(text)
+  return texts
 }
 
 /**

@@ -13,9 +13,10 @@
  *    exactly two newlines ends at the first `</information>` that two newlines or the end of the text follow, so that a
  *    closing tag inside a document ends nothing; with any other beginning the first `</information>` ends it.
  * 4. **Observations without an end** (cut at a token limit, quirk Q5): when there is no such closing tag, or another
- *    complete search with its `<information>` comes before it, the model goes on inside the unclosed block. Its text
- *    resumes at the first `<think>`, `<search>` or `<answer>`, or behind the first `</information>`, whatever comes
- *    first. Prose that it wrote before that cannot be told from the document and counts as observation.
+ *    complete search with its `<information>`, or the invalid-action message, comes before it, the model goes on inside
+ *    the unclosed block. Its text resumes at the first `<think>`, `<search>` or `<answer>`, behind the first
+ *    `</information>`, or before the message, whatever comes first. Prose that it wrote before that cannot be told from
+ *    the document and counts as observation.
  * 5. **The invalid-action message**, to the letter, is the environment's behind a turn whose action is none or a search
  *    for nothing; anywhere else the policy quotes it.
  * 6. **Special tokens** (`<|im_end|>`, `<|endoftext|>`, …) have no meaning of their own; they belong to the text around
@@ -94,24 +95,35 @@ class Finder {
   }
 }
 
-interface Closings {
-  readonly any: Finder
+interface Finders {
+  readonly searchOpens: Finder
+  readonly searchCloses: Finder
+  readonly notices: Finder
+  readonly informationCloses: Finder
   /** Those that two newlines or the end of the text follow. */
-  readonly framed: Finder
+  readonly framedCloses: Finder
 }
 
-const makeClosings = (text: string): Closings => {
+const makeFinders = (text: string): Finders => {
   const ending = text.trimEnd().length
   return {
-    any: new Finder(text, informationClose),
-    framed: new Finder(text, informationClose, (end) => end >= ending || text.startsWith("\n\n", end))
+    searchOpens: new Finder(text, searchOpen),
+    searchCloses: new Finder(text, searchClose),
+    notices: new Finder(text, message),
+    informationCloses: new Finder(text, informationClose),
+    framedCloses: new Finder(text, informationClose, (end) => end >= ending || text.startsWith("\n\n", end))
   }
 }
 
-const observationEnd = (text: string, start: number, framed: boolean, closings: Closings): End => {
+/** The message begins with a newline, unless that is gone. */
+const noticeStart = (text: string, notice: number, from: number): number =>
+  notice > from && text[notice - 1] === "\n" ? notice - 1 : notice
+
+const observationEnd = (text: string, start: number, framed: boolean, finders: Finders): End => {
   const body = start + informationOpen.length
-  const close = (framed ? closings.framed : closings.any).next(body)
-  if (close !== -1 && !searchesWithin(text, body, close)) {
+  const close = (framed ? finders.framedCloses : finders.informationCloses).next(body)
+  const notice = finders.notices.next(body)
+  if (close !== -1 && (notice === -1 || notice > close) && !searchesWithin(text, body, close)) {
     let end = close + informationClose.length
     if (text.startsWith("\n\n", end)) end += 2
     assistantTurn.lastIndex = end
@@ -120,19 +132,17 @@ const observationEnd = (text: string, start: number, framed: boolean, closings: 
   }
   policyTag.lastIndex = body
   const tag = policyTag.exec(text)?.index ?? text.length
-  const anyClose = closings.any.next(body)
-  return anyClose !== -1 && anyClose < tag
+  const resumes = notice !== -1 && notice < tag ? noticeStart(text, notice, body) : tag
+  const anyClose = finders.informationCloses.next(body)
+  return anyClose !== -1 && anyClose < resumes
     ? { end: anyClose + informationClose.length, closed: true }
-    : { end: tag, closed: false }
+    : { end: resumes, closed: false }
 }
 
 /** Splits a response without its prompt. */
 const parseResponse = (text: string): ReadonlyArray<Part> => {
   const parts: Array<Part> = []
-  const closings = makeClosings(text)
-  const opens = new Finder(text, searchOpen)
-  const closes = new Finder(text, searchClose)
-  const notices = new Finder(text, message)
+  const finders = makeFinders(text)
   const push = (from: number, to: number) => {
     if (to > from) parts.push(Part.Policy({ text: text.slice(from, to) }))
   }
@@ -140,11 +150,11 @@ const parseResponse = (text: string): ReadonlyArray<Part> => {
   let at = 0
   let acted = false
   for (;;) {
-    const close = closes.next(at)
-    const notice = acted ? -1 : notices.next(at)
+    const close = finders.searchCloses.next(at)
+    const notice = acted ? -1 : finders.notices.next(at)
     if (close === -1 && notice === -1) break
     if (notice !== -1 && (close === -1 || notice < close)) {
-      const from = notice > turn && text[notice - 1] === "\n" ? notice - 1 : notice
+      const from = noticeStart(text, notice, turn)
       if (parseAction(text.slice(turn, from), { emptyQuery: "invalid" })._tag === "None") {
         const end = notice + message.length
         push(turn, from)
@@ -154,13 +164,13 @@ const parseResponse = (text: string): ReadonlyArray<Part> => {
       continue
     }
     const end = close + searchClose.length
-    const open = opens.next(at)
+    const open = finders.searchOpens.next(at)
     const information = open !== -1 && open < close ? informationAt(text, end) : -1
     if (information === -1) {
       at = end
       continue
     }
-    const observation = observationEnd(text, information, text.slice(end, information) === "\n\n", closings)
+    const observation = observationEnd(text, information, text.slice(end, information) === "\n\n", finders)
     push(turn, end)
     parts.push(Part.Search({
       text: text.slice(end, observation.end),

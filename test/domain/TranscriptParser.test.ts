@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
 import * as Answer from "../../src/domain/Answer.ts"
+import { extractAnswer } from "../../src/domain/FormatReward.ts"
 import * as Protocol from "../../src/domain/Protocol.ts"
 import * as Transcript from "../../src/domain/Transcript.ts"
 import { parse } from "../../src/domain/TranscriptParser.ts"
@@ -19,7 +20,7 @@ const shape = (response: string, prompt?: string) =>
     }
   })
 
-const answerOf = (response: string) => Answer.last(Transcript.policyText(parse(response)))
+const answerOf = (response: string) => extractAnswer(parse(response), "modelSegments")
 
 const countsOf = (response: string) => Transcript.counts(parse(response))
 
@@ -191,7 +192,10 @@ describe("answers", () => {
     ["<answer> <answer>A</answer></answer>", "<answer>A"],
     // never closed before the search: the pair reaches over the observation, as it does for the reference
     [`<answer>A<search>q</search>${information("x")}<answer>B</answer>`, "A<search>q</search>\uFFFC<answer>B"],
-    [`<answer>A<search>q</search>${information("x")}</answer>`, "A<search>q</search>\uFFFC"]
+    [`<answer>A<search>q</search>${information("x")}</answer>`, "A<search>q</search>\uFFFC"],
+    // the message's own quotation of the tags closes the pair
+    [`<answer>A${Protocol.invalidActionMessage}<answer>B</answer>`, "B"],
+    [`<answer>A${Protocol.invalidActionMessage}B</answer>`, null]
   ])("%j", (response, expected) => {
     assert.strictEqual(answerOf(response), expected)
   })
@@ -304,7 +308,7 @@ describe("recorded trajectories", () => {
     assert.lengthOf(log, 125)
     for (const { golden_answers, output } of log) {
       const transcript = parse(output.final_response, { prompt: output.query })
-      const prediction = Answer.last(Transcript.policyText(transcript))
+      const prediction = extractAnswer(transcript, "modelSegments")
       assert.strictEqual(prediction, output.pred)
       const scores = Answer.scores(prediction, golden_answers)
       assert.strictEqual(scores.em, output.metric_score.em)
