@@ -4,9 +4,10 @@
  * @since 0.1.0
  */
 import { demo } from "./demo.ts"
+import { index } from "./indexes.ts"
 import { rollout } from "./rollout.ts"
 import { score } from "./score.ts"
 import { search } from "./search.ts"
 import { world } from "./world.ts"
 
-export const commands = [demo, search, score, rollout, world] as const
+export const commands = [demo, search, index, score, rollout, world] as const

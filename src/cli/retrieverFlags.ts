@@ -6,6 +6,7 @@
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { Config, type Duration, Effect, type FileSystem, Layer, Option, type Path, Schema } from "effect"
 import { type CliError, Flag } from "effect/cli"
+import * as RetrieverBm25 from "../layers/retriever/RetrieverBm25.ts"
 import * as RetrieverDiskCache from "../layers/retriever/RetrieverDiskCache.ts"
 import * as RetrieverLunr from "../layers/retriever/RetrieverLunr.ts"
 import * as RetrieverRemote from "../layers/retriever/RetrieverRemote.ts"
@@ -24,9 +25,21 @@ export const retrieverFlags = {
     Flag.withAlias("c"),
     Flag.withMetavar("FILE"),
     Flag.withDescription(
-      "Search this corpus: JSON lines, plain or .gz, {\"id\",\"contents\"} or {\"id\",\"title\",\"text\"}"
+      "Search this corpus: JSON lines, plain or .gz, {\"id\",\"contents\"} or {\"id\",\"title\",\"text\"}; or .parquet"
     ),
     Flag.optional
+  ),
+  index: Flag.String("index").pipe(
+    Flag.withAlias("i"),
+    Flag.withMetavar("FILE"),
+    Flag.withDescription("Search this index, made by `search-r1 index build`"),
+    Flag.optional
+  ),
+  engine: Flag.Literals("engine", ["lunr", "bm25"]).pipe(
+    Flag.withDescription(
+      "What searches --corpus: lunr, or bm25 for more than some thousand passages (index kept on disk)"
+    ),
+    Flag.withDefault("lunr" as const)
   ),
   remote: Flag.String("remote").pipe(
     Flag.withAlias("r"),
@@ -70,6 +83,8 @@ export const retrieverFlags = {
  */
 export interface RetrieverInput {
   readonly corpus: Option.Option<string>
+  readonly index: Option.Option<string>
+  readonly engine: "lunr" | "bm25"
   readonly remote: Option.Option<string>
   readonly dialect: RetrieverRemote.Dialect
   readonly timeout: Option.Option<Duration.Duration>
@@ -102,25 +117,32 @@ const remoteLayer = (url: string, input: RetrieverInput) => {
     : server
 }
 
-const corpusLayer = (path: string, input: RetrieverInput) => {
-  const lunr = RetrieverLunr.layerFile(path, input.cache === "off" ? { cacheDirectory: false } : undefined)
-  return RetrieverResilient.layer({
+/** What searches in this process needs no more than a memory of its answers. */
+const local = <E extends Error>(
+  engine: Layer.Layer<Retriever, E, FileSystem.FileSystem | Path.Path>,
+  input: RetrieverInput
+) =>
+  RetrieverResilient.layer({
     timeLimit: false,
     concurrency: false,
     retry: false,
     batching: false,
     cache: input.cache === "off" ? false : undefined
   }).pipe(
-    Layer.provide(lunr),
+    Layer.provide(engine),
     Layer.catch((error) => Layer.effectContext(Effect.fail(userError(error))))
   )
-}
+
+const corpusLayer = (path: string, input: RetrieverInput) =>
+  input.engine === "bm25"
+    ? local(RetrieverBm25.layerFile(path), input)
+    : local(RetrieverLunr.layerFile(path, input.cache === "off" ? { cacheDirectory: false } : undefined), input)
 
 const isHttpUrl = (text: string): boolean => URL.canParse(text) && /^https?:$/.test(new URL(text).protocol)
 
 /**
- * The retriever that the flags choose. `--corpus` is searched by lunr in this process; `--remote` by a server, with
- * time limit, retries, batching and cache around it. Without either, `defaultCorpus` is searched where there is one.
+ * The retriever that the flags choose, the first given of `--index` and `--corpus`, which are searched in this process,
+ * and `--remote`, a server with time limit, retries, batching and cache around it. Without any, `defaultCorpus` is searched where there is one.
  *
  * @category layers
  * @since 0.1.0
@@ -132,6 +154,8 @@ export const retrieverLayer = (
   const corpus = Option.getOrUndefined(input.corpus)
   const remote = Option.getOrUndefined(input.remote)
   const failure = (message: string, hint?: string) => Layer.effectContext(Effect.fail(userError(message, hint)))
+  const index = Option.getOrUndefined(input.index)
+  if (index !== undefined) return local(RetrieverBm25.layerIndex(index), input)
   if (corpus !== undefined) return corpusLayer(corpus, input)
   if (remote !== undefined) {
     return isHttpUrl(remote)
@@ -139,6 +163,9 @@ export const retrieverLayer = (
       : failure(`--remote ${remote} is no http(s) URL`, "For example: --remote http://127.0.0.1:8000/retrieve")
   }
   return options?.defaultCorpus === undefined
-    ? failure("What shall be searched?", "Name a file with --corpus FILE or a server with --remote URL.")
+    ? failure(
+      "What shall be searched?",
+      "Name a corpus with --corpus FILE, an index with --index FILE or a server with --remote URL."
+    )
     : corpusLayer(options.defaultCorpus, input)
 }

@@ -1,0 +1,116 @@
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, FileSystem } from "effect"
+import { Command } from "effect/cli"
+import { TestConsole } from "effect/testing"
+import { index } from "../../src/cli/indexes.ts"
+import { search } from "../../src/cli/search.ts"
+import { formatLine } from "../../src/domain/Corpus.ts"
+import { passages } from "../support/passages.ts"
+
+const run = Command.runWith(index, { version: "0" })
+const runSearch = Command.runWith(search, { version: "0" })
+
+const withCorpus = <A, E>(
+  use: (
+    files: { readonly corpus: string; readonly directory: string; readonly fs: FileSystem.FileSystem }
+  ) => Effect.Effect<
+    A,
+    E,
+    NodeServices.NodeServices
+  >
+) =>
+  Effect.gen(function*() {
+    const fs = yield* FileSystem.FileSystem
+    const directory = yield* fs.makeTempDirectoryScoped()
+    const corpus = `${directory}/corpus.jsonl`
+    yield* fs.writeFileString(corpus, passages.map(formatLine).join("\n"))
+    return yield* use({ corpus, directory, fs })
+  }).pipe(Effect.provide([NodeServices.layer, TestConsole.layer]))
+
+const output = Effect.map(TestConsole.logLines, (lines) => lines.map(String).join("\n"))
+
+describe("search-r1 index", () => {
+  it.live("builds an index, describes it, verifies it and measures it", () =>
+    withCorpus(({ corpus, directory, fs }) =>
+      Effect.gen(function*() {
+        yield* run(["build", corpus])
+        const file = `${directory}/corpus.idx`
+        yield* run(["info", file])
+        yield* run(["verify", file])
+        const shown = yield* output
+        assert.include(shown, "10 passages")
+        assert.include(shown, "title weight 3")
+        assert.include(shown, "as they were written")
+
+        const questions = `${directory}/questions.jsonl`
+        yield* fs.writeFileString(
+          questions,
+          [
+            { id: "1", question: "herring", golden_answers: ["x"], metadata: { gold_ids: ["p6"] } },
+            { id: "2", question: "zyxxyqwv", golden_answers: ["x"], metadata: { gold_ids: ["p0", "p1"] } },
+            { id: "3", question: "Orla Venn", golden_answers: ["x"] }
+          ].map((question) => JSON.stringify(question)).join("\n")
+        )
+        yield* run(["bench", "--index", file, "--questions", questions, "--json"])
+        const measured = JSON.parse((yield* output).split("\n").at(-1) ?? "")
+        assert.deepStrictEqual(measured.quality, { topK: 3, questions: 2, recall: 0.5, allGold: 0.5 })
+        assert.deepStrictEqual(
+          measured.speeds.map(({ concurrency }: { readonly concurrency: number }) => concurrency),
+          [1, 8, 64]
+        )
+      })
+    ))
+
+  it.live("scores as Lucene on demand, and says so", () =>
+    withCorpus(({ corpus, directory }) =>
+      Effect.gen(function*() {
+        const file = `${directory}/lucene.idx`
+        yield* run(["build", corpus, "--lucene", "--out", file])
+        yield* run(["info", file, "--json"])
+        const { parameters } = JSON.parse((yield* output).split("\n").at(-1) ?? "")
+        assert.deepStrictEqual(parameters, { k1: 0.9, b: 0.4, titleWeight: 1, roundLengths: true })
+      })
+    ))
+
+  it.live("lets search use an index, or a corpus through the same engine", () =>
+    withCorpus(({ corpus, directory }) =>
+      Effect.gen(function*() {
+        yield* run(["build", corpus])
+        yield* runSearch(["herring market", "--index", `${directory}/corpus.idx`, "--json", "-k", "2"])
+        const line = (yield* output).split("\n").at(-1) ?? ""
+        assert.strictEqual(JSON.parse(line).results[0].id, "p6")
+      })
+    ))
+
+  it.live("finds a damaged index out", () =>
+    withCorpus(({ corpus, directory, fs }) =>
+      Effect.gen(function*() {
+        const file = `${directory}/corpus.idx`
+        yield* run(["build", corpus])
+        const bytes = yield* fs.readFile(file)
+        bytes[20] = (bytes[20] ?? 0) ^ 1
+        yield* fs.writeFile(file, bytes)
+        const error = yield* Effect.flip(run(["verify", file]))
+        assert.match(error.message, /corpus\.idx is no usable index: the checksum of its part "documents"/)
+      })
+    ))
+
+  it.live.each<readonly [string, (corpus: string) => ReadonlyArray<string>, RegExp]>([
+    ["a corpus that is not there", () => ["build", "/no/such.jsonl", "--out", "/tmp/never.idx"], /no such file/],
+    ["a corpus of questions", (corpus) => ["build", `${corpus}.bad`, "--out", `${corpus}.idx`], /bad:1: /],
+    ["a file that is no index", (corpus) => ["info", corpus], /not an index/],
+    [
+      "questions that are not there",
+      (corpus) => ["bench", "--corpus", corpus, "--questions", "/no/such"],
+      /no such file/
+    ]
+  ])("explains %s", ([, args, message]) =>
+    withCorpus(({ corpus, fs }) =>
+      Effect.gen(function*() {
+        yield* fs.writeFileString(`${corpus}.bad`, "{\"question\":\"x\"}\n")
+        const error = yield* Effect.flip(run([...args(corpus)]))
+        assert.match(error.message, message)
+      })
+    ))
+})
