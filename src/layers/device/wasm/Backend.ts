@@ -79,6 +79,8 @@ export class WasmBackend extends tf.KernelBackend {
   readonly data: tf.DataStorage<TensorData>
   readonly pool: Pool
   readonly #packed = new Set<TensorData>()
+  /** Tensors made since the running kernel began. */
+  readonly #made: Array<object> = []
 
   constructor(pool: Pool) {
     super()
@@ -121,6 +123,7 @@ export class WasmBackend extends tf.KernelBackend {
       const strings = isStrings(values) ? values : []
       const data = new TensorData(this.pool, dtype, size, 0, dtype === "string" ? strings : undefined)
       this.data.set(dataId, data)
+      this.#made.push(dataId)
       return data
     }
     const data = new TensorData(this.pool, dtype, size, this.pool.allocate(size * bytesPerElement(dtype)))
@@ -129,12 +132,32 @@ export class WasmBackend extends tf.KernelBackend {
       if (isNumbers(values) || Array.isArray(values)) numbers.set(values)
     }
     this.data.set(dataId, data)
+    this.#made.push(dataId)
     return data
+  }
+
+  /**
+   * Runs a kernel. Its temporaries go at its end; when it fails, so do the tensors that it made.
+   */
+  kernel<A>(body: () => A): A {
+    const { pool } = this
+    const temporaries = pool.temporaries
+    const made = this.#made.length
+    let done = false
+    try {
+      const result = body()
+      done = true
+      return result
+    } finally {
+      pool.releaseTemporaries(temporaries)
+      if (!done) { for (const dataId of this.#made.slice(made)) this.disposeData(dataId, true) }
+      this.#made.length = made
+    }
   }
 
   override write(values: tf.BackendValues, shape: Array<number>, dtype: tf.DataType): object {
     const dataId = {}
-    this.#store(dataId, shape, dtype, values)
+    this.kernel(() => this.#store(dataId, shape, dtype, values))
     return dataId
   }
 
@@ -145,7 +168,7 @@ export class WasmBackend extends tf.KernelBackend {
     dtype: tf.DataType,
     refCount: number
   ): void {
-    this.#store(dataId, shape, dtype, values).refCount = refCount
+    this.kernel(() => this.#store(dataId, shape, dtype, values)).refCount = refCount
   }
 
   /** A new tensor, uninitialised without `values`. */

@@ -100,7 +100,9 @@ export class Pool {
   readonly #options: PoolOptions
   readonly #memory: WasmMemory
   readonly #exports: KernelExports
-  readonly #workers: Array<Worker> = []
+  /** The other threads. */
+  readonly workers: Array<Worker> = []
+  readonly #temporaries: Array<number> = []
   #scratchBytes = 0
   #scratch = 0
   #lost: string | undefined = undefined
@@ -124,7 +126,7 @@ export class Pool {
     let refused: string | undefined
     try {
       for (let id = 1; id < Math.min(options.threads, maxThreads); id++) this.#start(module, id)
-      this.threads = this.#workers.length + 1
+      this.threads = this.workers.length + 1
     } catch (cause) {
       refused = cause instanceof Error ? cause.message : String(cause)
       this.#stop()
@@ -153,6 +155,23 @@ export class Pool {
       })
     }
     return at
+  }
+
+  /** Memory until the end of the running kernel, whether it succeeds or fails. */
+  temporary(bytes: number): number {
+    const at = this.allocate(Math.max(1, bytes))
+    this.#temporaries.push(at)
+    return at
+  }
+
+  /** How many temporaries there are, for `releaseTemporaries`. */
+  get temporaries(): number {
+    return this.#temporaries.length
+  }
+
+  /** Gives back all temporaries but the first `keep`. */
+  releaseTemporaries(keep: number): void {
+    while (this.#temporaries.length > keep) this.heap.release(this.#temporaries.pop()!)
   }
 
   /** Makes sure that every thread has that much scratch memory. */
@@ -191,7 +210,7 @@ export class Pool {
   async ready(): Promise<void> {
     const deadline = performance.now() + 10000
     while (
-      Atomics.load(this.i32, address.ready / 4) < this.#workers.length && this.failure === undefined &&
+      Atomics.load(this.i32, address.ready / 4) < this.workers.length && this.failure === undefined &&
       performance.now() < deadline
     ) {
       await new Promise((resolve) => setImmediate(resolve))
@@ -235,7 +254,7 @@ export class Pool {
       name: `search-r1-kernels-${id}`,
       workerData: { module, memory: this.#memory, id }
     })
-    this.#workers.push(worker)
+    this.workers.push(worker)
     worker.unref()
     const lost = (reason: string) => {
       if (this.#closed) return
@@ -250,6 +269,6 @@ export class Pool {
     Atomics.store(this.i32, address.stop / 4, 1)
     Atomics.add(this.i32, address.sequence / 4, 1)
     Atomics.notify(this.i32, address.sequence / 4)
-    await Promise.all(this.#workers.splice(0).map((worker) => worker.terminate()))
+    await Promise.all(this.workers.splice(0).map((worker) => worker.terminate()))
   }
 }

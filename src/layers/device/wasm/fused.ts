@@ -39,7 +39,7 @@ export const rmsNormGrad: Kernel = (backend, call) => {
   const dw = backend.makeTensorInfo(weight.shape, "float32")
   const each = rowChunk(width)
   const parts = chunks(rows, each)
-  const partial = backend.pool.allocate(Math.max(1, parts) * width * 4)
+  const partial = backend.pool.temporary(parts * width * 4)
   backend.pool.run(kernel.rmsNormGrad, parts, [
     backend.at(x),
     backend.at(weight),
@@ -52,7 +52,6 @@ export const rmsNormGrad: Kernel = (backend, call) => {
     partial
   ])
   sumRows(backend, partial, backend.at(dw), parts, width)
-  backend.pool.heap.release(partial)
   return [dx, dw]
 }
 
@@ -202,7 +201,7 @@ export const pagedAttention: Kernel = (backend, call) => {
     512 + scoreBytes(longest, Math.max(queriesAtOnce, heads)) + round16(longest) * dim * 4 +
       longest * round16(dim) * 4
   )
-  const list = backend.pool.allocate(Math.max(1, pairs.length) * 4)
+  const list = backend.pool.temporary(pairs.length * 4)
   backend.pool.i32.set(pairs, list / 4)
   const tensors = [q, kPool, vPool, table, tokenSeq, tokenPos, out].map((x) => backend.at(x))
   backend.pool.run(kernel.pagedAttention, (pairs.length / 2) * Math.ceil(kv / headsAChunk), [
@@ -217,7 +216,6 @@ export const pagedAttention: Kernel = (backend, call) => {
     list,
     headsAChunk
   ])
-  backend.pool.heap.release(list)
   return out
 }
 

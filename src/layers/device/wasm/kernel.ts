@@ -47,36 +47,38 @@ export const kernelFunc =
   (name: string, backend: WasmBackend, kernel: Kernel, plain: tf.KernelFunc | undefined): tf.KernelFunc => (params) => {
     const { inputs } = params
     const attrs = params.attrs ?? {}
-    return kernel(backend, {
-      input: (key) => {
-        const tensor = inputs[key]
-        if (tensor === undefined) throw new TypeError(`${name} needs the input ${key}`)
-        return tensor
-      },
-      number: (key) => {
-        const value = attrs[key]
-        if (typeof value !== "number") throw new TypeError(`${name} needs the number ${key}, got ${String(value)}`)
-        return value
-      },
-      flag: (key) => attrs[key] === true,
-      text: (key) => {
-        const value = attrs[key]
-        return typeof value === "string" ? value : undefined
-      },
-      numbers: (key) => {
-        const value = attrs[key]
-        if (typeof value === "number") return [value]
-        if (!Array.isArray(value)) return undefined
-        return value.map(Number)
-      },
-      get list() {
-        return Object.values(inputs).filter((tensor) => tensor !== undefined)
-      },
-      plain: () => {
-        if (plain === undefined) throw new TypeError(`${name} does not take these inputs on this device`)
-        return plain({ ...params, backend })
-      }
-    })
+    return backend.kernel(() =>
+      kernel(backend, {
+        input: (key) => {
+          const tensor = inputs[key]
+          if (tensor === undefined) throw new TypeError(`${name} needs the input ${key}`)
+          return tensor
+        },
+        number: (key) => {
+          const value = attrs[key]
+          if (typeof value !== "number") throw new TypeError(`${name} needs the number ${key}, got ${String(value)}`)
+          return value
+        },
+        flag: (key) => attrs[key] === true,
+        text: (key) => {
+          const value = attrs[key]
+          return typeof value === "string" ? value : undefined
+        },
+        numbers: (key) => {
+          const value = attrs[key]
+          if (typeof value === "number") return [value]
+          if (!Array.isArray(value)) return undefined
+          return value.map(Number)
+        },
+        get list() {
+          return Object.values(inputs).filter((tensor) => tensor !== undefined)
+        },
+        plain: () => {
+          if (plain === undefined) throw new TypeError(`${name} does not take these inputs on this device`)
+          return plain({ ...params, backend })
+        }
+      })
+    )
   }
 
 /**

@@ -34,8 +34,8 @@ export const tokenLogProb: Kernel = (backend, call) => {
   const lse = backend.makeTensorInfo([tokens], "float32")
   const { columns, rows } = tiles(tokens, vocab)
   const { pool } = backend
-  const tile = pool.allocate(rows * columns * 4)
-  const state = pool.allocate(rows * 16)
+  const tile = pool.temporary(rows * columns * 4)
+  const state = pool.temporary(rows * 16)
   for (let r = 0; r < tokens; r += rows) {
     const m = Math.min(rows, tokens - r)
     for (let c = 0; c < vocab; c += columns) {
@@ -66,8 +66,6 @@ export const tokenLogProb: Kernel = (backend, call) => {
       ])
     }
   }
-  pool.heap.release(state)
-  pool.heap.release(tile)
   return [logProb, entropy, lse]
 }
 
@@ -83,7 +81,7 @@ export const tokenLogProbGrad: Kernel = (backend, call) => {
   if (tokens === 0) backend.data.get(dHead.dataId).numbers.fill(0)
   const { columns, rows } = tiles(tokens, vocab)
   const { pool } = backend
-  const tile = pool.allocate(rows * columns * 4)
+  const tile = pool.temporary(rows * columns * 4)
   for (let r = 0; r < tokens; r += rows) {
     const m = Math.min(rows, tokens - r)
     const h = backend.at(hidden) + r * dim * 4
@@ -131,7 +129,6 @@ export const tokenLogProbGrad: Kernel = (backend, call) => {
       })
     }
   }
-  pool.heap.release(tile)
   return [dHidden, dHead]
 }
 
@@ -162,11 +159,10 @@ export const sumSquares: Kernel = (backend, call) => {
   const x = call.input("x")
   const size = sizeOf(x.shape)
   const parts = Math.ceil(size / elementChunk)
-  const partial = backend.pool.allocate(Math.max(1, parts) * 8)
+  const partial = backend.pool.temporary(parts * 8)
   backend.pool.run(kernel.sumSquares, parts, [backend.at(x), size, elementChunk, partial])
   const sums = new Float64Array(backend.pool.f32.buffer, partial, parts)
   const total = sums.reduce((sum, part) => sum + part, 0)
-  backend.pool.heap.release(partial)
   return backend.makeTensorInfo([], "float32", Float32Array.of(total))
 }
 
