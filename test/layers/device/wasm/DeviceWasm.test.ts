@@ -112,7 +112,7 @@ describe("DeviceWasm", () => {
     await tf.setBackend(name)
     const got = tf.tidy(() => {
       const high = tf.tensor2d([[1, 2], [3, 4]])
-      return [...tf.matMul(tf.matMul(high, high, true, false), tf.fill([2, 3], 2)).dataSync()]
+      return [...tf.matMul(tf.matMul(high, high, true, false), tf.mul(tf.ones([2, 3]), 2)).dataSync()]
     })
     assert.deepStrictEqual(got, [48, 48, 48, 68, 68, 68])
     assert.isAbove(pool.heap.end, 2 ** 31)
