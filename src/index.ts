@@ -56,6 +56,7 @@ export * as CheckpointsFileSystem from "./layers/checkpoints/CheckpointsFileSyst
 export * as CheckpointsMemory from "./layers/checkpoints/CheckpointsMemory.ts"
 export * as DeviceWasm from "./layers/device/DeviceWasm.ts"
 export * as ModelFileErrors from "./layers/model/ModelFileErrors.ts"
+export * as Pretrained from "./layers/model/Pretrained.ts"
 export * as Weights from "./layers/model/Weights.ts"
 export * as PolicyReplay from "./layers/policy/PolicyReplay.ts"
 export * as PolicyScripted from "./layers/policy/PolicyScripted.ts"

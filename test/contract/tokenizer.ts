@@ -1,5 +1,5 @@
 /** The suite that every tokenizer passes: totality, equal whole and streamed decoding, and what special tokens mean. */
-import { assert, describe, it } from "@effect/vitest"
+import { assert, layer as sharing } from "@effect/vitest"
 import { Arbitrary, Effect, type Layer, Schema } from "effect"
 import { Tokenizer } from "../../src/services/Tokenizer.ts"
 
@@ -19,8 +19,8 @@ const corners: ReadonlyArray<string> = [
   "a".repeat(300) + "é".repeat(100) + " ".repeat(70)
 ]
 
-/** Characters of every length in UTF-8, and halves of surrogate pairs. */
-const Text = Arbitrary.array(
+/** Texts of characters of every length in UTF-8, and halves of surrogate pairs. */
+export const Text = Arbitrary.array(
   Arbitrary.schema(
     Schema.Literals([..." \n\t'aZéß0९日👍🏽\u0301\u200d\ufeff", "\ud83d", "\udc4d", "the ", "'S", "<|", "12"])
   ),
@@ -46,9 +46,9 @@ export const tokenizerContract = <E>(
   layer: Layer.Layer<Tokenizer, E>,
   options: { readonly decoded?: (text: string) => string } = {}
 ): void => {
-  describe(`${name} as a tokenizer`, () => {
+  sharing(layer)(`${name} as a tokenizer`, (it) => {
     const check = (what: string, use: (tokenizer: Tokenizer["Service"]) => void) =>
-      it.effect(what, () => Tokenizer.useSync(use).pipe(Effect.provide(layer)))
+      it.effect(what, () => Tokenizer.useSync(use))
 
     const streamed = (tokenizer: Tokenizer["Service"], ids: Int32Array, next: (below: number) => number) => {
       const decoder = tokenizer.decoder()
@@ -139,6 +139,6 @@ export const tokenizerContract = <E>(
         const text = yield* tokenizer.applyChatTemplate(messages, { addGenerationPrompt: false })
         if (!tokenizer.hasChatTemplate) assert.strictEqual(text, "one two")
         assert.isBelow(text.indexOf("one"), text.indexOf("two"))
-      }).pipe(Effect.provide(layer)))
+      }))
   })
 }

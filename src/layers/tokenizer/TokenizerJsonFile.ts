@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import { Result, Schema } from "effect"
-import { fromAlphabet } from "./byteAlphabet.ts"
+import { fromAlphabet } from "./byteLevel/byteAlphabet.ts"
 import { type ByteString, type IdBytesOptions, toByteString } from "./IdBytes.ts"
 import { TokenizerFileInvalid, TokenizerUnsupported } from "./TokenizerErrors.ts"
 
@@ -122,17 +122,26 @@ export const templateVariables = (settings: TokenizerConfig): Readonly<Record<st
   return Object.fromEntries(names.flatMap((name) => contents(settings[name]).map((content) => [name, content])))
 }
 
-/** The vocabulary without added tokens: an object of ids, or Unigram's list of pairs. */
-const vocabularyOf = (vocabulary: unknown): ReadonlyArray<readonly [token: string, id: number]> | undefined => {
+/**
+ * The ids of a vocabulary without added tokens: an object of ids, or Unigram's list of pairs.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const vocabularyOf = (vocabulary: unknown): ReadonlyMap<string, number> | undefined => {
+  const ids = new Map<string, number>()
   if (Array.isArray(vocabulary)) {
-    return vocabulary.flatMap((pair: unknown, id) =>
-      Array.isArray(pair) && typeof pair[0] === "string" ? [[pair[0], id] as const] : []
-    )
+    vocabulary.forEach((pair: unknown, id) => {
+      if (Array.isArray(pair) && typeof pair[0] === "string") ids.set(pair[0], id)
+    })
+    return ids
   }
   if (typeof vocabulary !== "object" || vocabulary === null) return undefined
-  return Object.entries(vocabulary).flatMap(([token, id]: readonly [string, unknown]) =>
-    typeof id === "number" && Number.isInteger(id) && id >= 0 ? [[token, id] as const] : []
-  )
+  const entries: ReadonlyArray<readonly [string, unknown]> = Object.entries(vocabulary)
+  for (const [token, id] of entries) {
+    if (typeof id === "number" && Number.isInteger(id) && id >= 0) ids.set(token, id)
+  }
+  return ids
 }
 
 const supportedModels = ["BPE", "Unigram", "WordLevel"]
@@ -229,11 +238,12 @@ export const decoding = (
       )
     }
     const vocabulary = vocabularyOf(vocab)
-    if (vocabulary === undefined || vocabulary.length === 0) {
+    if (vocabulary === undefined || vocabulary.size === 0) {
       return yield* Result.fail(new TokenizerFileInvalid({ path, reason: "model.vocab holds no tokens" }))
     }
     const { bytesOf, dropFirstSpace } = yield* rulesOf(path, json)
-    const tokens = new Map(vocabulary.map(([token, id]) => [id, bytesOf(token)]))
+    const tokens = new Map<number, ByteString>()
+    for (const [token, id] of vocabulary) tokens.set(id, bytesOf(token))
     for (const { content, id } of json.added_tokens) tokens.set(id, toByteString(content))
     return {
       tokens,

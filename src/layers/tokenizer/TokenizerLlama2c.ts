@@ -6,9 +6,9 @@
  */
 import { Effect, FileSystem, Layer, Result } from "effect"
 import { Tokenizer } from "../../services/Tokenizer.ts"
+import { mergePairs, noRank } from "./byteLevel/mergePairs.ts"
 import * as ChatTemplate from "./ChatTemplate.ts"
 import * as IdBytes from "./IdBytes.ts"
-import { mergePairs, noRank } from "./mergePairs.ts"
 import { fromPlatform, type TokenizerError, TokenizerFileInvalid } from "./TokenizerErrors.ts"
 
 /** The first ids are `<unk>`, `<s>`, `</s>`, then the 256 bytes. */
@@ -62,7 +62,7 @@ const encoderOf = (entries: ReadonlyArray<Entry>) => {
 
   /** Encodes a text whose every character is a token. */
   const addKnown = (text: string, starts: ReadonlyArray<number>, add: (id: number) => void) => {
-    const merged = mergePairs(starts, (start, end) => ranks.get(text.slice(start, end)) ?? noRank)
+    const merged = mergePairs(starts, (start, _, end) => ranks.get(text.slice(start, end)) ?? noRank)
     for (let i = 0; i + 1 < merged.length; i++) add(ids.get(text.slice(merged[i], merged[i + 1]))!)
   }
 

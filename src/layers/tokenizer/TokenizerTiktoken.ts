@@ -5,11 +5,13 @@
  */
 import { Effect, FileSystem, Layer, Result } from "effect"
 import { Tokenizer } from "../../services/Tokenizer.ts"
+import * as BytePairs from "./byteLevel/BytePairs.ts"
+import { noRank } from "./byteLevel/mergePairs.ts"
+import * as Ranks from "./byteLevel/Ranks.ts"
+import { splitWords } from "./byteLevel/splitWords.ts"
+import * as TextEncoding from "./byteLevel/TextEncoding.ts"
 import * as ChatTemplate from "./ChatTemplate.ts"
 import * as IdBytes from "./IdBytes.ts"
-import * as BytePairs from "./tiktoken/BytePairs.ts"
-import * as Ranks from "./tiktoken/Ranks.ts"
-import { splitWords } from "./tiktoken/splitWords.ts"
 import { fromPlatform, type TokenizerError, TokenizerFileInvalid, UnknownSpecialToken } from "./TokenizerErrors.ts"
 
 /**
@@ -41,53 +43,27 @@ export interface TokenizerTiktokenOptions {
  */
 export const qwenSpecialTokens: ReadonlyArray<string> = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 
-/** Text that is no ASCII; only such can be out of normal form. */
-const beyondAscii = /[^\0-\x7f]/u
+const ascii = /^[\0-\x7f]*$/u
 
-const escape = (markup: string): string => markup.replaceAll(/[.*+?^${}()|[\]\\/]/gu, "\\$&")
-
-/** Finds special tokens; of several at one place the longest. */
-const patternOf = (special: ReadonlyMap<string, number>): RegExp | undefined =>
-  special.size === 0
-    ? undefined
-    : new RegExp([...special.keys()].sort((a, b) => b.length - a.length).map(escape).join("|"), "gu")
+/** ASCII is its own byte string. */
+const spell = (text: string): IdBytes.ByteString => ascii.test(text) ? text : IdBytes.toByteString(text)
 
 const encoderOf = (
-  ranks: ReadonlyMap<IdBytes.ByteString, number>,
+  ids: ReadonlyMap<IdBytes.ByteString, number>,
   special: ReadonlyMap<string, number>,
   options: TokenizerTiktokenOptions
-) => {
-  const pairs = BytePairs.make(ranks)
-  const pattern = patternOf(special)
-  const digits = options.digits ?? 1
-  const normalized = options.normalization !== "none"
-  let ids = new Int32Array(1024)
-  let count = 0
-  const add = (id: number) => {
-    if (count === ids.length) {
-      const larger = new Int32Array(2 * count)
-      larger.set(ids)
-      ids = larger
-    }
-    ids[count++] = id
-  }
-  const addPiece = (piece: string) => pairs.encode(piece, add)
-  const addText = (text: string) =>
-    splitWords(normalized && beyondAscii.test(text) ? text.normalize("NFC") : text, digits, addPiece)
-  return (text: string): Int32Array => {
-    count = 0
-    let start = 0
-    if (pattern !== undefined) {
-      for (const match of text.matchAll(pattern)) {
-        if (match.index > start) addText(text.slice(start, match.index))
-        add(special.get(match[0])!)
-        start = match.index + match[0].length
-      }
-    }
-    addText(start === 0 ? text : text.slice(start))
-    return ids.slice(0, count)
-  }
-}
+) =>
+  TextEncoding.make({
+    special,
+    normalized: options.normalization !== "none",
+    split: splitWords(options.digits ?? 1),
+    pairs: BytePairs.make({
+      spell,
+      ids,
+      ranks: (piece) => (start, _, end) => ids.get(piece.slice(start, end)) ?? noRank,
+      wholeFirst: true
+    })
+  })
 
 const specialIds = (
   ranks: ReadonlyMap<IdBytes.ByteString, number>,

@@ -65,7 +65,7 @@ export const merges = [
 ]
 
 /** A byte-level `tokenizer.json` with the same tokens as `rankFile(merges)`, and three special ones behind them. */
-export const byteLevelJson = (): { readonly [key: string]: unknown } => {
+export const byteLevelJson = (changes: object = {}): { readonly [key: string]: unknown } => {
   const spell = (text: string) => [...new TextEncoder().encode(text)].map((byte) => byteCharacters[byte]).join("")
   const tokens = [...byteCharacters, ...merges.map(spell)]
   const known = new Set<string>(byteCharacters)
@@ -115,7 +115,8 @@ export const byteLevelJson = (): { readonly [key: string]: unknown } => {
       unk_token: null,
       vocab: Object.fromEntries(tokens.map((token, id) => [token, id])),
       merges: pairs
-    }
+    },
+    ...changes
   }
 }
 

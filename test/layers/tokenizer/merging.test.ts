@@ -1,16 +1,16 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Schema } from "effect"
-import { mergePairs, noRank } from "../../../src/layers/tokenizer/mergePairs.ts"
-import { splitWords } from "../../../src/layers/tokenizer/tiktoken/splitWords.ts"
+import { mergePairs, noRank, type RankOf } from "../../../src/layers/tokenizer/byteLevel/mergePairs.ts"
+import { splitGpt2, type SplitWords, splitWords } from "../../../src/layers/tokenizer/byteLevel/splitWords.ts"
 
 /** Merging by its definition, one union at a time. */
-const mergeByDefinition = (starts: ReadonlyArray<number>, rankOf: (start: number, end: number) => number) => {
+const mergeByDefinition = (starts: ReadonlyArray<number>, rankOf: RankOf) => {
   const parts = [...starts]
   for (;;) {
     let best = -1
     let rank = noRank
     for (let i = 0; i + 2 < parts.length; i++) {
-      const found = rankOf(parts[i]!, parts[i + 2]!)
+      const found = rankOf(parts[i]!, parts[i + 1]!, parts[i + 2]!)
       if (found < rank) {
         rank = found
         best = i
@@ -35,14 +35,14 @@ describe("mergePairs", () => {
   for (const [what, length] of [["by scanning", 30], ["with a heap", 400]] as const) {
     it.prop(`merges as the definition does, ${what}`, [Letters(length)], ([letters]) => {
       const text = what === "with a heap" ? `${letters}${"abcaab".repeat(9)}` : letters
-      const rankOf = (start: number, end: number) => ranks.get(text.slice(start, end)) ?? noRank
+      const rankOf: RankOf = (start, _, end) => ranks.get(text.slice(start, end)) ?? noRank
       const starts = Array.from({ length: text.length + 1 }, (_, i) => i)
       assert.deepStrictEqual(mergePairs(starts, rankOf), mergeByDefinition(starts, rankOf))
     }, { arbitrary: { runs: 150 } })
   }
 
   it("keeps parts of several characters whole", () => {
-    assert.deepStrictEqual(mergePairs([0, 2, 3, 5], (start, end) => end - start === 3 && start === 0 ? 1 : noRank), [
+    assert.deepStrictEqual(mergePairs([0, 2, 3, 5], (start, _, end) => end - start === 3 && start === 0 ? 1 : noRank), [
       0,
       3,
       5
@@ -53,7 +53,7 @@ describe("mergePairs", () => {
     const text = "ab".repeat(50_000)
     const merged = mergePairs(
       Array.from({ length: text.length + 1 }, (_, i) => i),
-      (start, end) => ranks.get(text.slice(start, end)) ?? noRank
+      (start, _, end) => ranks.get(text.slice(start, end)) ?? noRank
     )
     assert.strictEqual(merged.length, 25_001)
   })
@@ -67,9 +67,21 @@ const expression = (digits: number) =>
     "gu"
   )
 
-const pieces = (text: string, digits: number) => {
+const gpt2 = new RegExp(
+  String
+    .raw`'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\p{White_Space}\p{L}\p{N}]+|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+`,
+  "gu"
+)
+
+const splits: ReadonlyArray<readonly [string, SplitWords, RegExp]> = [
+  ["Qwen2", splitWords(1), expression(1)],
+  ["Llama 3", splitWords(3), expression(3)],
+  ["GPT-2", splitGpt2, gpt2]
+]
+
+const pieces = (split: SplitWords, text: string) => {
   const found: Array<string> = []
-  splitWords(text, digits, (piece) => found.push(piece))
+  split(text, (piece) => found.push(piece))
   return found
 }
 
@@ -80,23 +92,23 @@ const Characters = Arbitrary.array(
   { maxLength: 24 }
 ).pipe(Arbitrary.map((characters) => characters.join("")))
 
-describe("splitWords", () => {
-  for (const digits of [1, 3]) {
-    it.prop(`cuts as the expression does, ${digits} digits at most`, [Characters], ([text]) => {
-      assert.deepStrictEqual(pieces(text, digits), text.match(expression(digits)) ?? [])
+for (const [name, split, expression] of splits) {
+  describe(`cutting words as ${name}`, () => {
+    it.prop("is what the expression does", [Characters], ([text]) => {
+      assert.deepStrictEqual(pieces(split, text), text.match(expression) ?? [])
     }, { arbitrary: { runs: 2000 } })
-  }
 
-  it("classifies every character as the expression does", () => {
-    for (let codePoint = 0; codePoint < 0x110000; codePoint += codePoint < 0x3000 ? 1 : 37) {
-      if (codePoint >= 0xd800 && codePoint < 0xe000) continue
-      const character = String.fromCodePoint(codePoint)
-      const text = `a${character}b ${character}${character}`
-      assert.deepStrictEqual(pieces(text, 3), [...text.match(expression(3))!], `U+${codePoint.toString(16)}`)
-    }
-  })
+    it("classifies every character as the expression does", () => {
+      for (let codePoint = 0; codePoint < 0x110000; codePoint += codePoint < 0x3000 ? 1 : 37) {
+        if (codePoint >= 0xd800 && codePoint < 0xe000) continue
+        const character = String.fromCodePoint(codePoint)
+        const text = `a${character}b ${character}${character}`
+        assert.deepStrictEqual(pieces(split, text), [...text.match(expression)!], `U+${codePoint.toString(16)}`)
+      }
+    })
 
-  it("takes lone surrogates as other characters", () => {
-    assert.deepStrictEqual(pieces("a\ud800b\udc00 \ud800", 1), ["a", "\ud800b", "\udc00", " \ud800"])
+    it("takes lone surrogates as other characters", () => {
+      assert.strictEqual(pieces(split, "a\ud800b\udc00 \ud800").join(""), "a\ud800b\udc00 \ud800")
+    })
   })
-})
+}

@@ -16,12 +16,18 @@ export const noRank = 0x7fffffff
 /** Up to this many parts are merged by looking at all pairs each time, more with a heap. */
 const scanLimit = 48
 
-type RankOf = (start: number, end: number) => number
+/**
+ * The rank of the union of two neighbouring parts: from `start` to `middle`, and from there to `end`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type RankOf = (start: number, middle: number, end: number) => number
 
 /** Merges by scanning all pairs for the best one: quadratic, and the fastest for words. */
 const mergeFew = (starts: Array<number>, rankOf: RankOf): Array<number> => {
   // ranks[i] is that of the union of the parts i and i + 1.
-  const ranks = Array.from({ length: starts.length - 2 }, (_, i) => rankOf(starts[i]!, starts[i + 2]!))
+  const ranks = Array.from({ length: starts.length - 2 }, (_, i) => rankOf(starts[i]!, starts[i + 1]!, starts[i + 2]!))
   for (;;) {
     let best = noRank
     let at = -1
@@ -34,8 +40,8 @@ const mergeFew = (starts: Array<number>, rankOf: RankOf): Array<number> => {
     if (at === -1) return starts
     starts.splice(at + 1, 1)
     ranks.splice(at, 1)
-    if (at < ranks.length) ranks[at] = rankOf(starts[at]!, starts[at + 2]!)
-    if (at > 0) ranks[at - 1] = rankOf(starts[at - 1]!, starts[at + 1]!)
+    if (at < ranks.length) ranks[at] = rankOf(starts[at]!, starts[at + 1]!, starts[at + 2]!)
+    if (at > 0) ranks[at - 1] = rankOf(starts[at - 1]!, starts[at]!, starts[at + 1]!)
   }
 }
 
@@ -83,7 +89,7 @@ const mergeMany = (starts: ReadonlyArray<number>, rankOf: RankOf): Array<number>
   const heap = makeHeap()
   const enter = (part: number) => {
     const behind = next[part]!
-    const rank = behind < parts ? rankOf(starts[part]!, starts[next[behind]!]!) : noRank
+    const rank = behind < parts ? rankOf(starts[part]!, starts[behind]!, starts[next[behind]!]!) : noRank
     ranks[part] = rank
     if (rank !== noRank) heap.push(rank * parts + part)
   }
@@ -105,8 +111,7 @@ const mergeMany = (starts: ReadonlyArray<number>, rankOf: RankOf): Array<number>
 }
 
 /**
- * Where the parts of a text begin after all merges, and its end. `starts` are those before them, and the end; `rankOf`
- * tells the rank of the token between two of these places.
+ * Where the parts of a text begin after all merges, and its end. `starts` are those before them, and the end.
  *
  * @category constructors
  * @since 0.1.0

@@ -1,10 +1,6 @@
 /**
- * Cuts text into the pieces that byte pairs are merged in, as the regular expression of Qwen2 and of Llama 3 does, in
- * one pass over the characters:
- *
- * ```text
- * (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,digits}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+
- * ```
+ * Cuts text into the pieces that byte pairs are merged in, in one pass over the characters instead of by a regular
+ * expression.
  *
  * @since 0.1.0
  */
@@ -65,28 +61,34 @@ const runEnd = (text: string, i: number, kind: number): number => {
 const fold = (unit: number): string => unit === 0x17f ? "s" : String.fromCharCode(unit | 0x20)
 
 /** The end of a contraction that begins with the apostrophe at `i`, or `i` where there is none. */
-const contractionEnd = (text: string, i: number): number => {
+const contractionEnd = (text: string, i: number, letterOf: (unit: number) => string): number => {
   if (i + 1 >= text.length) return i
-  const first = fold(text.charCodeAt(i + 1))
+  const first = letterOf(text.charCodeAt(i + 1))
   if (first === "s" || first === "t" || first === "m" || first === "d") return i + 2
   if (i + 2 >= text.length) return i
-  const pair = first + fold(text.charCodeAt(i + 2))
+  const pair = first + letterOf(text.charCodeAt(i + 2))
   return pair === "re" || pair === "ve" || pair === "ll" ? i + 3 : i
 }
 
-/** The end of the white space at `i`, cut as the last three branches of the expression cut it. */
+const isSpace = (text: string, i: number): boolean => {
+  const kind = i < text.length ? classOf(text.charCodeAt(i)) : 0
+  return kind === space || kind === newline
+}
+
+/** The end of the white space at `i`, without the last one where a word follows: `\s+(?!\S)|\s+`. */
 const spaceEnd = (text: string, i: number): number => {
   let end = i
-  let behindNewline = -1
-  while (end < text.length) {
-    const kind = classOf(text.charCodeAt(end))
-    if (kind !== space && kind !== newline) break
-    end += 1
-    if (kind === newline) behindNewline = end
-  }
-  if (behindNewline !== -1) return behindNewline
-  // The last white space before a word belongs to what follows.
+  while (isSpace(text, end)) end += 1
   return end === text.length || end === i + 1 ? end : end - 1
+}
+
+/** The end of the white space at `i`, up to its last line break where it has one: `\s*[\r\n]+|\s+(?!\S)|\s+`. */
+const lineEnd = (text: string, i: number): number => {
+  let behindNewline = -1
+  for (let end = i; isSpace(text, end); end++) {
+    if (classOf(text.charCodeAt(end)) === newline) behindNewline = end + 1
+  }
+  return behindNewline === -1 ? spaceEnd(text, i) : behindNewline
 }
 
 /** The end of the run of other characters at `i` with the line breaks behind it. */
@@ -105,13 +107,11 @@ const digitsEnd = (text: string, i: number, most: number): number => {
 const apostrophe = 0x27
 const blank = 0x20
 
-/**
- * The end of the piece that begins at `i`.
- */
-const pieceEnd = (text: string, i: number, digits: number): number => {
+/** The end of the piece that begins at `i`, of Qwen2's and Llama 3's. */
+const wordEnd = (text: string, i: number, digits: number): number => {
   const codePoint = codePointAt(text, i)
   if (codePoint === apostrophe) {
-    const end = contractionEnd(text, i)
+    const end = contractionEnd(text, i, fold)
     if (end > i) return end
   }
   const kind = classOf(codePoint)
@@ -121,21 +121,58 @@ const pieceEnd = (text: string, i: number, digits: number): number => {
   const nextKind = next < text.length ? classOf(codePointAt(text, next)) : 0
   if (kind !== newline && nextKind === letter) return runEnd(text, next, letter)
   if (kind === other) return otherEnd(text, i)
-  return codePoint === blank && nextKind === other ? otherEnd(text, next) : spaceEnd(text, i)
+  return codePoint === blank && nextKind === other ? otherEnd(text, next) : lineEnd(text, i)
+}
+
+/** The end of the piece that begins at `i`, of GPT-2's. */
+const gpt2End = (text: string, i: number): number => {
+  const codePoint = codePointAt(text, i)
+  if (codePoint === apostrophe) {
+    const end = contractionEnd(text, i, String.fromCharCode)
+    if (end > i) return end
+  }
+  const begin = codePoint === blank && i + 1 < text.length ? i + 1 : i
+  const kind = classOf(codePointAt(text, begin))
+  return kind === space || kind === newline ? spaceEnd(text, i) : runEnd(text, begin, kind)
 }
 
 /**
- * Calls `use` with each piece in order; joined they are the text. `digits` is the most digits of a piece: 1 for Qwen, 3
- * for Llama 3.
+ * Calls `use` with each piece of a text in order; joined they are the text.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type SplitWords = (text: string, use: (piece: string) => void) => void
+
+const splitBy = (end: (text: string, i: number) => number): SplitWords => (text, use) => {
+  let start = 0
+  while (start < text.length) {
+    const next = end(text, start)
+    use(text.slice(start, next))
+    start = next
+  }
+}
+
+/**
+ * Cuts as the expression of Qwen2 (`digits` 1) and of Llama 3 and cl100k (`digits` 3) does:
+ *
+ * ```text
+ * (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,digits}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+
+ * ```
  *
  * @category constructors
  * @since 0.1.0
  */
-export const splitWords = (text: string, digits: number, use: (piece: string) => void): void => {
-  let start = 0
-  while (start < text.length) {
-    const end = pieceEnd(text, start, digits)
-    use(text.slice(start, end))
-    start = end
-  }
-}
+export const splitWords = (digits: number): SplitWords => splitBy((text, i) => wordEnd(text, i, digits))
+
+/**
+ * Cuts as the expression of GPT-2 does:
+ *
+ * ```text
+ * 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
+ * ```
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const splitGpt2: SplitWords = splitBy(gpt2End)

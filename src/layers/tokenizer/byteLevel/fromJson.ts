@@ -1,0 +1,135 @@
+/**
+ * Byte-level vocabularies in `tokenizer.json`.
+ *
+ * @since 0.1.0
+ */
+import { Option, Schema } from "effect"
+import { vocabularyOf } from "../TokenizerJsonFile.ts"
+import { alphabet, toAlphabet } from "./byteAlphabet.ts"
+import * as BytePairs from "./BytePairs.ts"
+import { noRank } from "./mergePairs.ts"
+import { splitGpt2, type SplitWords, splitWords } from "./splitWords.ts"
+import * as TextEncoding from "./TextEncoding.ts"
+
+/**
+ * From texts to ids.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface JsonEncoding {
+  readonly encode: (text: string) => Int32Array
+  readonly idOf: (token: string) => number | undefined
+}
+
+const absent = (...empty: ReadonlyArray<string>) => Schema.optionalKey(Schema.NullOr(Schema.Literals(["", ...empty])))
+
+const off = Schema.optionalKey(Schema.NullOr(Schema.Literal(false)))
+
+const ByteLevel = (useRegex: boolean) =>
+  Schema.Struct({
+    type: Schema.Literal("ByteLevel"),
+    add_prefix_space: Schema.Literal(false),
+    use_regex: useRegex ? Schema.optionalKey(Schema.Literal(true)) : Schema.Literal(false)
+  })
+
+const Split = Schema.Struct({
+  type: Schema.Literal("Split"),
+  pattern: Schema.Struct({ Regex: Schema.String }),
+  behavior: Schema.Literal("Isolated"),
+  invert: off
+})
+
+const PreTokenizer = Schema.Union([
+  ByteLevel(true),
+  Schema.Struct({ type: Schema.Literal("Sequence"), pretokenizers: Schema.Tuple([Split, ByteLevel(false)]) })
+])
+
+/** Every setting that bears on encoding, with the values that are understood here. */
+const ByteLevelTokenizer = Schema.Struct({
+  model: Schema.Struct({
+    type: Schema.Literal("BPE"),
+    dropout: Schema.optionalKey(Schema.NullOr(Schema.Literal(0))),
+    continuing_subword_prefix: absent(),
+    end_of_word_suffix: absent(),
+    byte_fallback: off,
+    ignore_merges: Schema.optionalKey(Schema.NullOr(Schema.Boolean)),
+    // Hundreds of thousands of entries: checked one by one below, without a schema's cost for each.
+    vocab: Schema.Unknown,
+    merges: Schema.Unknown
+  }),
+  normalizer: Schema.NullOr(Schema.Struct({ type: Schema.Literal("NFC") })),
+  pre_tokenizer: PreTokenizer,
+  added_tokens: Schema.Array(Schema.Struct({
+    id: Schema.Natural,
+    content: Schema.String,
+    single_word: off,
+    lstrip: off,
+    rstrip: off,
+    normalized: Schema.optionalKey(Schema.Boolean)
+  }))
+})
+
+type ByteLevelTokenizer = typeof ByteLevelTokenizer.Type
+
+const decode = Schema.decodeUnknownOption(ByteLevelTokenizer)
+
+/** The expressions of Qwen2 and of Llama 3, by the most digits of a piece. */
+const expressions: ReadonlyMap<string, SplitWords> = new Map(
+  ([["\\p{N}", 1], ["\\p{N}{1,3}", 3]] as const).map(([numbers, digits]) => [
+    `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|${numbers}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+`,
+    splitWords(digits)
+  ])
+)
+
+const splitOf = (preTokenizer: ByteLevelTokenizer["pre_tokenizer"]): SplitWords | undefined =>
+  preTokenizer.type === "ByteLevel" ? splitGpt2 : expressions.get(preTokenizer.pretokenizers[0].pattern.Regex)
+
+/** Ranks by both halves with a space between, which the alphabet does not have; undefined where a union is no token. */
+const pairRanks = (
+  merges: unknown,
+  ids: ReadonlyMap<string, number>
+): ReadonlyMap<string, number> | undefined => {
+  if (!Array.isArray(merges)) return undefined
+  const ranks = new Map<string, number>()
+  for (const merge of merges) {
+    const pair: unknown = Array.isArray(merge) && merge.length === 2 ? merge.join(" ") : merge
+    if (typeof pair !== "string" || !ids.has(pair.replace(" ", ""))) return undefined
+    ranks.set(pair, ranks.size)
+  }
+  return ranks.size === merges.length ? ranks : undefined
+}
+
+/**
+ * The encoding of a `tokenizer.json`, or `undefined` where it has a part that is not understood here.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const fromJson = (json: unknown): JsonEncoding | undefined => {
+  const decoded = Option.getOrUndefined(decode(json))
+  if (decoded === undefined) return undefined
+  const { added_tokens: added, model, normalizer, pre_tokenizer: preTokenizer } = decoded
+  const split = splitOf(preTokenizer)
+  const ids = vocabularyOf(model.vocab)
+  const complete = ids !== undefined && alphabet.every((character) => ids.has(character))
+  const ranks = complete ? pairRanks(model.merges, ids) : undefined
+  const plain = normalizer === null || added.every(({ normalized }) => normalized !== true)
+  if (split === undefined || ids === undefined || ranks === undefined || !plain) return undefined
+  const special = new Map(added.map(({ content, id }) => [content, id]))
+  return {
+    idOf: (token) => special.get(token) ?? ids.get(token),
+    encode: TextEncoding.make({
+      special,
+      normalized: normalizer !== null,
+      split,
+      pairs: BytePairs.make({
+        spell: toAlphabet,
+        ids,
+        ranks: (piece) => (start, middle, end) =>
+          ranks.get(`${piece.slice(start, middle)} ${piece.slice(middle, end)}`) ?? noRank,
+        wholeFirst: model.ignore_merges === true
+      })
+    })
+  }
+}

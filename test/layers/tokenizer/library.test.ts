@@ -1,0 +1,65 @@
+import { assert, layer } from "@effect/vitest"
+import { Tokenizer as HuggingFaceTokenizer } from "@huggingface/tokenizers"
+import * as TokenizerJson from "../../../src/layers/tokenizer/TokenizerJson.ts"
+import { Tokenizer } from "../../../src/services/Tokenizer.ts"
+import { Text } from "../../contract/tokenizer.ts"
+import { byteLevelJson, withFiles } from "./files.ts"
+
+const json = byteLevelJson()
+
+const words = (numbers: string) => ({
+  type: "Sequence",
+  pretokenizers: [
+    {
+      type: "Split",
+      pattern: {
+        Regex:
+          `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|${numbers}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+`
+      },
+      behavior: "Isolated",
+      invert: false
+    },
+    { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: false }
+  ]
+})
+
+const gpt2 = { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: true }
+
+const marked = (changes: object) =>
+  [...(Array.isArray(json["added_tokens"]) ? json["added_tokens"] : [])].map((token) => ({ ...token, ...changes }))
+
+const kinds: ReadonlyArray<readonly [string, object]> = [
+  ["Qwen2's words", {}],
+  ["Llama 3's words and tokens before merges", {
+    normalizer: null,
+    pre_tokenizer: words("\\p{N}{1,3}"),
+    model: { ...Object(json["model"]), ignore_merges: true }
+  }],
+  ["GPT-2's words", { normalizer: null, pre_tokenizer: gpt2 }],
+  ["words of another expression", { pre_tokenizer: words("\\p{N}{1,2}") }],
+  ["special tokens that take the space before them", { added_tokens: marked({ lstrip: true }) }],
+  ["digits apart", {
+    normalizer: null,
+    pre_tokenizer: { type: "Sequence", pretokenizers: [{ type: "Digits", individual_digits: true }, gpt2] }
+  }]
+]
+
+for (const [name, changes] of kinds) {
+  const file = byteLevelJson(changes)
+  const library = new HuggingFaceTokenizer(file, {})
+  const files = withFiles({ "tokenizer.json": file }, (directory) => TokenizerJson.layer({ directory }))
+
+  layer(files)(`TokenizerJson with ${name}`, (it) => {
+    it.effect.prop(
+      "encodes as @huggingface/tokenizers does",
+      [Text, Text],
+      ([one, two]) =>
+        Tokenizer.useSync((tokenizer) => {
+          const text = `${one} <|im_end|>${two} the 'LL ababab 日本 1234`
+          const { ids } = library.encode(text, { add_special_tokens: false })
+          assert.deepStrictEqual([...tokenizer.encode(text)], ids, JSON.stringify(text))
+        }),
+      { arbitrary: { runs: 300 } }
+    )
+  })
+}
