@@ -14,7 +14,11 @@ import { Clock, Console, Effect, Ref, Schedule, type Scope } from "effect"
 export const progress = Effect.fnUntraced(function*(options: {
   readonly unit: string
   readonly total?: number | undefined
-}): Effect.fn.Return<{ readonly tick: Effect.Effect<void> }, never, Scope.Scope> {
+}): Effect.fn.Return<
+  { readonly tick: Effect.Effect<void>; readonly advance: (units: number) => Effect.Effect<void> },
+  never,
+  Scope.Scope
+> {
   const count = yield* Ref.make(0)
   const started = yield* Clock.currentTimeMillis
   const tell = Effect.gen(function*() {
@@ -28,5 +32,6 @@ export const progress = Effect.fnUntraced(function*(options: {
     yield* Console.error(`${done}${of} ${options.unit} · ${rate.toFixed(rate < 10 ? 1 : 0)}/s${left}`)
   })
   yield* tell.pipe(Effect.delay("3 seconds"), Effect.repeat(Schedule.forever), Effect.forkScoped)
-  return { tick: Ref.update(count, (done) => done + 1) }
+  const advance = (units: number) => Ref.update(count, (done) => done + units)
+  return { tick: advance(1), advance }
 })

@@ -3,13 +3,14 @@
  *
  * @since 0.1.0
  */
-import { Clock, Console, Effect, Option, Ref, Schema, Stdio, Stream } from "effect"
+import { Console, Effect, Option, Ref, Schema, Stdio, Stream } from "effect"
 import { Argument, CliError, Command, Flag } from "effect/cli"
 import * as Presets from "../domain/Presets.ts"
 import * as ScoreSummary from "../domain/ScoreSummary.ts"
 import * as TextFile from "../layers/textFile.ts"
 import * as Score from "../programs/Score.ts"
 import { lineWriter } from "./lineWriter.ts"
+import { progress } from "./progress.ts"
 import { type Column, table } from "./table.ts"
 import { userError } from "./userError.ts"
 
@@ -40,20 +41,6 @@ const itemWriter = (out: string, inputs: ReadonlyArray<string>) =>
     (write) => (items: ReadonlyArray<ScoreSummary.Item>) =>
       Effect.flatMap(Effect.forEach(items, (item) => Effect.orDie(encodeItem(item))), write)
   )
-
-/** Tells on standard error how far a long run is, every two seconds. */
-const makeProgress = Effect.gen(function*() {
-  const next = yield* Ref.make((yield* Clock.currentTimeMillis) + 2000)
-  const done = yield* Ref.make(0)
-  return (count: number): Effect.Effect<void> =>
-    Effect.gen(function*() {
-      const total = yield* Ref.updateAndGet(done, (n) => n + count)
-      const now = yield* Clock.currentTimeMillis
-      if (now < (yield* Ref.get(next))) return
-      yield* Ref.set(next, now + 2000)
-      yield* Console.error(`${total} trajectories scored`)
-    })
-})
 
 const rounded = (value: number): string => value.toFixed(3)
 
@@ -144,12 +131,12 @@ export const score = Command.make("score", {
 }, (input) =>
   Effect.gen(function*() {
     const write = Option.isSome(input.out) ? yield* itemWriter(input.out.value, input.files) : () => Effect.void
-    const progress = yield* makeProgress
+    const { advance } = yield* progress({ unit: "trajectories" })
     const skips = yield* Ref.make(0)
     const { report, skipped } = yield* Score.run(input.files.map((file) => sourceOf(file, input.dataSource)), {
       scopes: Presets.compat[input.preset],
       skipBad: input.skipBad,
-      onItems: (items) => Effect.andThen(write(items), progress(items.length)),
+      onItems: (items) => Effect.andThen(write(items), advance(items.length)),
       onSkipped: (error) =>
         Effect.flatMap(
           Ref.updateAndGet(skips, (n) => n + 1),

@@ -72,6 +72,10 @@ const own = (fields: Fields): Result.Result<Recording, string> | undefined => {
   if (Array.isArray(fields["segments"])) {
     return Result.mapBoth(decodeTrajectory(fields), { onSuccess: fromTrajectory, onFailure: whole })
   }
+  if (fields["_tag"] === "Failed" && fields["error"] !== undefined) {
+    const cause = at(fields, "error", "_tag")
+    return Result.fail(`this rollout failed${typeof cause === "string" ? ` (${cause})` : ""}: it has nothing to grade`)
+  }
   const scored = fields["scored"] ?? fields
   return isFields(scored) && isFields(scored["trajectory"])
     ? Result.mapBoth(decodeScored(scored), {
@@ -86,7 +90,7 @@ const own = (fields: Fields): Result.Result<Recording, string> | undefined => {
  *
  * - `{id, question, golden_answers, response, prompt?, data_source?}`;
  * - a log of an evaluation harness on FlashRAG: `{id, question, golden_answers, output: {query, final_response}}`;
- * - a trajectory of this package, as `rollout` and run logs write it.
+ * - a trajectory of this package, as `rollout --out` and run logs write it.
  *
  * `golden_answers` is one string or many. Further fields are ignored. The failure says which field is wrong.
  *

@@ -71,5 +71,9 @@ describe("fromJson", () => {
       `"prompt" must be a string or an array of {"role","content"} messages, got a number`
     )
     assert.isTrue(Result.isFailure(Recording.fromJson({ segments: [{}] })))
+    fails(
+      { _tag: "Failed", promptKey: "p", error: { _tag: "RetrieverTimeout" } },
+      "this rollout failed (RetrieverTimeout): it has nothing to grade"
+    )
   })
 })

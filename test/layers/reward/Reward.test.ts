@@ -1,7 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, type Layer, Schema } from "effect"
 import * as Presets from "../../../src/domain/Presets.ts"
+import { base } from "../../../src/domain/RunConfigDefaults.ts"
+import type { RunConfig } from "../../../src/domain/RunConfigSchema.ts"
 import * as RewardComposite from "../../../src/layers/reward/RewardComposite.ts"
+import * as RewardConfigured from "../../../src/layers/reward/RewardConfigured.ts"
 import * as RewardExactMatch from "../../../src/layers/reward/RewardExactMatch.ts"
 import * as RewardF1 from "../../../src/layers/reward/RewardF1.ts"
 import * as RewardFormat from "../../../src/layers/reward/RewardFormat.ts"
@@ -26,6 +29,11 @@ rewardContract("RewardFormat", RewardFormat.layer({ weights: { retrieval: 0.1 } 
 rewardContract("RewardSearchCost", RewardSearchCost.layer({ price: 0.1 }))
 rewardContract("RewardPenalties", RewardPenalties.layer())
 rewardContract("RewardComposite", composite)
+
+const configured = (changes: Partial<RunConfig["reward"]>) =>
+  RewardConfigured.layer({ ...base.reward, ...changes }, Presets.fixed)
+
+rewardContract("RewardConfigured", configured({ kind: "format", searchPrice: 0.01, noAnswerPenalty: 0.1 }))
 
 const score = <E>(layer: Layer.Layer<Reward, E>, turns: ReadonlyArray<Turn>, goldenAnswers?: ReadonlyArray<string>) =>
   Reward.use((reward) => reward.score(trajectoryOf(turns, goldenAnswers === undefined ? {} : { goldenAnswers }))).pipe(
@@ -122,4 +130,27 @@ describe("RewardComposite", () => {
         assert.closeTo(weighted.total, (weight + 1) * single.total, 1e-9)
       })
   )
+})
+
+describe("RewardConfigured", () => {
+  it.effect("is the reward of its kind, with a price and penalties where they are set", () =>
+    Effect.gen(function*() {
+      const totals = yield* Effect.forEach(
+        [
+          { kind: "exactMatch" },
+          { kind: "subEm" },
+          { kind: "f1" },
+          { kind: "format" },
+          { kind: "f1", searchPrice: 0.1 },
+          { kind: "f1", searchPrice: 0.1, freeSearches: 1 },
+          { kind: "f1", noAnswerPenalty: 0.1, noSearchPenalty: 0.2 }
+        ] as const,
+        (changes) => Effect.map(score(configured(changes), [search, wrong]), ({ total }) => total)
+      )
+      for (const [index, expected] of [0, 1, 0.5, 0.2, 0.4, 0.5, 0.5].entries()) {
+        assert.closeTo(totals[index] ?? Number.NaN, expected, 1e-12)
+      }
+      const silent = yield* score(configured({ noAnswerPenalty: 0.1, noSearchPenalty: 0.2 }), [{ text: "x" }])
+      assert.closeTo(silent.total, -0.3, 1e-12)
+    }))
 })
