@@ -4,10 +4,11 @@
  * @since 0.1.0
  */
 import { demo } from "./demo.ts"
+import { device } from "./device.ts"
 import { index } from "./indexes.ts"
 import { rollout } from "./rollout.ts"
 import { score } from "./score.ts"
 import { search } from "./search.ts"
 import { world } from "./world.ts"
 
-export const commands = [demo, search, index, score, rollout, world] as const
+export const commands = [demo, search, index, score, rollout, world, device] as const

@@ -1,0 +1,106 @@
+/**
+ * `search-r1 device`: what this machine can compute on, and how to get more.
+ *
+ * @since 0.1.0
+ */
+import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
+import { Console, Effect, Option } from "effect"
+import { Argument, Command, Flag } from "effect/cli"
+import { fusedKernels } from "../layers/device/ops/kernel.ts"
+import { install as installTensorFlow } from "../layers/device/tensorflow/install/install.ts"
+import { Device } from "../services/Device.ts"
+import { deviceNames, namedDevice } from "./deviceFlag.ts"
+import { userError } from "./userError.ts"
+
+const purpose = {
+  wasm: "WebAssembly on all cores, with nothing to install (the default)",
+  tensorflow: "TensorFlow through @tensorflow/tfjs-node",
+  cpu: "plain JavaScript, for tests of tiny models"
+}
+
+const describe = Effect.fnUntraced(function*(name: typeof deviceNames[number]) {
+  const found = yield* Effect.result(Effect.provide(Device, namedDevice(name)))
+  const head = `${name.padEnd(12)}${purpose[name]}`
+  if (found._tag === "Failure") {
+    const { mend, reason } = found.failure
+    return {
+      name,
+      available: false,
+      text: `${head}\n${" ".repeat(12)}not available: ${reason}\n${" ".repeat(12)}${mend}`
+    }
+  }
+  const { capabilities } = found.success
+  const fused = capabilities.fused.size === fusedKernels.length ? "all" : `${capabilities.fused.size}`
+  const facts = [
+    capabilities.storage,
+    `${capabilities.threads} thread${capabilities.threads === 1 ? "" : "s"}`,
+    `${fused} of ${fusedKernels.length} fused kernels`
+  ]
+  return { name, available: true, text: `${head}\n${" ".repeat(12)}available: ${facts.join(", ")}` }
+})
+
+const list = Command.make("list", {
+  json: Flag.Boolean("json").pipe(
+    Flag.withDescription("Print one JSON line: [{\"name\",\"available\"}]"),
+    Flag.withDefault(false)
+  )
+}, ({ json }) =>
+  Effect.gen(function*() {
+    const devices = yield* Effect.forEach(deviceNames, describe)
+    yield* Console.log(
+      json
+        ? JSON.stringify(devices.map(({ available, name }) => ({ name, available })))
+        : devices.map(({ text }) => text).join("\n")
+    )
+  })).pipe(
+    Command.withDescription("Show the devices that work on this machine, and why others do not."),
+    Command.withShortDescription("Show what works here")
+  )
+
+const install = Command.make("install", {
+  device: Argument.Literals("device", ["tensorflow"]).pipe(Argument.withDescription("The device to install")),
+  force: Flag.Boolean("force").pipe(
+    Flag.withDescription("Install anew what is installed already"),
+    Flag.withDefault(false)
+  ),
+  gpu: Flag.Boolean("gpu").pipe(
+    Flag.withDescription("For an NVIDIA card, against a TensorFlow with CUDA that pip has installed"),
+    Flag.withDefault(false)
+  ),
+  from: Flag.Directory("from").pipe(
+    Flag.withDescription("Use the TensorFlow in this directory, such as …/site-packages/tensorflow"),
+    Flag.optional
+  )
+}, ({ force, from, gpu }) =>
+  Effect.gen(function*() {
+    const report = (line: string) => Console.error(`tensorflow: ${line}`)
+    const { directory, summary } = yield* installTensorFlow({ force, gpu, from: Option.getOrUndefined(from), report })
+    yield* Console.log(`The device tensorflow ${summary} (${directory}).`)
+  }).pipe(
+    Effect.catchTag("InstallError", (error) => Effect.fail(userError(error))),
+    Effect.provide(NodeHttpClient.layerUndici)
+  )).pipe(
+    Command.withDescription(
+      "Make a device work here. TensorFlow: its npm package's own download where that can be reached, otherwise its " +
+        "binding is compiled against the TensorFlow of PyPI (some 300 MB are downloaded; it takes a minute and needs " +
+        "Python with pip and a C++ compiler). All of it goes into the user's cache directory."
+    ),
+    Command.withShortDescription("Make a device work here"),
+    Command.withExamples([
+      { command: "search-r1 device install tensorflow", description: "Install what fits this machine" },
+      {
+        command: "search-r1 device install tensorflow --from /opt/venv/lib/python3.12/site-packages/tensorflow",
+        description: "Use a TensorFlow that is there already"
+      }
+    ])
+  )
+
+/**
+ * @category commands
+ * @since 0.1.0
+ */
+export const device = Command.make("device").pipe(
+  Command.withDescription("Show and install the devices that models are computed on."),
+  Command.withShortDescription("Show and install compute devices"),
+  Command.withSubcommands([list, install])
+)

@@ -1,0 +1,77 @@
+/**
+ * Compiling tfjs-node's binding.
+ *
+ * @since 0.1.0
+ */
+import { Config, Effect, FileSystem, Option, Path } from "effect"
+import { command, tail } from "./command.ts"
+import { InstallError } from "./InstallError.ts"
+import { libraryNames } from "./library.ts"
+
+const compilers = Effect.map(
+  Effect.orDie(Config.option(Config.String("CXX"))),
+  (own) => [...Option.toArray(own), "g++", "clang++", "c++"]
+)
+
+const findCompiler = Effect.gen(function*() {
+  for (const compiler of yield* compilers) {
+    const { code, found } = yield* command(compiler, ["--version"])
+    if (found && code === 0) return compiler
+  }
+  return yield* new InstallError({
+    lacks: "compiler",
+    reason: "there is no C++ compiler (g++, clang++ or c++, or the one that CXX names)",
+    mend: "Install one (for example \"apt install g++\", \"dnf install gcc-c++\" or \"xcode-select --install\")"
+  })
+})
+
+/**
+ * Compiles the binding in the package `packageDirectory` against the TensorFlow in `library`; `headers` are Node-API's.
+ * `runPath` is where the binding looks for the library when it is loaded.
+ *
+ * @category operations
+ * @since 0.1.0
+ */
+export const build = Effect.fn("TensorFlow.build")(function*(options: {
+  readonly packageDirectory: string
+  readonly headers: string
+  readonly library: string
+  readonly runPath: string
+  readonly platform: string
+  readonly report: (line: string) => Effect.Effect<void>
+}) {
+  const fs = yield* FileSystem.FileSystem
+  const path = yield* Path.Path
+  const compiler = yield* findCompiler
+  const { headers, library, packageDirectory, platform, report, runPath } = options
+  yield* report(`compiling the binding with ${compiler}`)
+  const output = path.join(packageDirectory, "lib", "napi-v8")
+  yield* fs.makeDirectory(output, { recursive: true })
+  const names = libraryNames(platform)
+  const mac = platform === "darwin"
+  const { code, output: log } = yield* command(compiler, [
+    "-O2",
+    "-std=c++17",
+    "-shared",
+    "-fPIC",
+    "-DNAPI_VERSION=8",
+    "-o",
+    path.join(output, "tfjs_binding.node"),
+    path.join("binding", "tfjs_backend.cc"),
+    path.join("binding", "tfjs_binding.cc"),
+    "-I.",
+    `-I${headers}`,
+    `-I${path.join(library, "include")}`,
+    ...(mac
+      ? ["-undefined", "dynamic_lookup", ...names.map((name) => path.join(library, name))]
+      : [`-L${library}`, ...names.map((name) => `-l:${name}`)]),
+    `-Wl,-rpath,${runPath}`
+  ], { cwd: packageDirectory })
+  if (code !== 0) {
+    return yield* new InstallError({
+      lacks: "compiler",
+      reason: `${compiler} could not compile the binding:\n  ${tail(log, 12)}\n`,
+      mend: "It needs C++17 (g++ 9, clang 10 or later); CXX names another compiler"
+    })
+  }
+})
