@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
-import { Console, Effect, Option } from "effect"
+import { Console, Effect, Option, Schema } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { fusedKernels } from "../layers/device/ops/kernel.ts"
 import { install as installTensorFlow } from "../layers/device/tensorflow/install/install.ts"
@@ -39,6 +39,10 @@ const describe = Effect.fnUntraced(function*(name: typeof deviceNames[number]) {
   return { name, available: true, text: `${head}\n${" ".repeat(12)}available: ${facts.join(", ")}` }
 })
 
+const encodeLine = Schema.encodeEffect(
+  Schema.fromJsonString(Schema.Array(Schema.Struct({ name: Schema.String, available: Schema.Boolean })))
+)
+
 const list = Command.make("list", {
   json: Flag.Boolean("json").pipe(
     Flag.withDescription("Print one JSON line: [{\"name\",\"available\"}]"),
@@ -47,11 +51,7 @@ const list = Command.make("list", {
 }, ({ json }) =>
   Effect.gen(function*() {
     const devices = yield* Effect.forEach(deviceNames, describe)
-    yield* Console.log(
-      json
-        ? JSON.stringify(devices.map(({ available, name }) => ({ name, available })))
-        : devices.map(({ text }) => text).join("\n")
-    )
+    yield* Console.log(json ? yield* encodeLine(devices) : devices.map(({ text }) => text).join("\n"))
   })).pipe(
     Command.withDescription("Show the devices that work on this machine, and why others do not."),
     Command.withShortDescription("Show what works here")

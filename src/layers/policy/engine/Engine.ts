@@ -75,19 +75,18 @@ export const make = Effect.fn("Engine.make")(function*<E>(
     (network_: typeof network): ReferencePolicy["Service"]["logProbs"] => (sequences, { temperature = 1 } = {}) =>
       Scoring.logProbs(device, network_, sequences, { temperature, maxTokens: scoreTokens })
 
-  const critic = options.critic !== true ? Option.none() : Option.some(
-    yield* Effect.gen(function*() {
-      const all = Stream.concat(weights.tensors, Stream.fromIterable(CriticLearner.head(config)))
-      const body = yield* Network.make(config, all, { specs: CriticLearner.specs(config) })
-      const learner = yield* Learner.make("critic", device, body, options)
-      return {
-        values: (sequences) => CriticLearner.values(learner, sequences, scoreTokens),
-        update: (batch, update) => Effect.map(CriticLearner.update(learner, batch, update), (metrics) => ({ metrics })),
-        state: Snapshot.state(learner, 0),
-        restore: (state) => Effect.asVoid(Snapshot.restore(learner, state))
-      } satisfies Critic["Service"]
-    })
-  )
+  const makeCritic = Effect.fnUntraced(function*() {
+    const all = Stream.concat(weights.tensors, Stream.fromIterable(CriticLearner.head(config)))
+    const body = yield* Network.make(config, all, { specs: CriticLearner.specs(config) })
+    const learner = yield* Learner.make("critic", device, body, options)
+    return {
+      values: (sequences) => CriticLearner.values(learner, sequences, scoreTokens),
+      update: (batch, update) => Effect.map(CriticLearner.update(learner, batch, update), (metrics) => ({ metrics })),
+      state: Snapshot.state(learner, 0),
+      restore: (state) => Effect.asVoid(Snapshot.restore(learner, state))
+    } satisfies Critic["Service"]
+  })
+  const critic = options.critic === true ? Option.some(yield* makeCritic()) : Option.none()
   const reference = options.reference !== true
     ? Option.none()
     : Option.some({ logProbs: scorer(yield* Network.make(config, weights.tensors)) })
