@@ -13,8 +13,9 @@ const Tag = Schema.Literals([
   "</information>",
   "<answer>",
   "</answer>",
-  "<answer> Paris </answer>",
-  "<answer> Rome </answer>"
+  // neutral words: a document that holds a golden answer may rightly earn a retrieval reward
+  "<answer> city </answer>",
+  "<search> city </search>"
 ])
 const Text = Schema.Literals([
   "<think>a</think><answer>Paris</answer>",
