@@ -5,9 +5,10 @@
  */
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { Console, Effect, Option, Schema } from "effect"
-import { Argument, Command, Flag } from "effect/cli"
+import { Command, Flag } from "effect/cli"
 import { fusedKernels } from "../layers/device/ops/kernel.ts"
 import { install as installTensorFlow } from "../layers/device/tensorflow/install/install.ts"
+import { install as installTorch } from "../layers/device/torch/install/install.ts"
 import { Device } from "../services/Device.ts"
 import { deviceNames, namedDevice } from "./deviceFlag.ts"
 import { userError } from "./userError.ts"
@@ -15,6 +16,7 @@ import { userError } from "./userError.ts"
 const purpose = {
   wasm: "WebAssembly on all cores, with nothing to install (the default)",
   tensorflow: "TensorFlow through @tensorflow/tfjs-node",
+  torch: "PyTorch's library, on the processor or an NVIDIA card in bfloat16",
   cpu: "plain JavaScript, for tests of tiny models"
 }
 
@@ -57,8 +59,7 @@ const list = Command.make("list", {
     Command.withShortDescription("Show what works here")
   )
 
-const install = Command.make("install", {
-  device: Argument.Literals("device", ["tensorflow"]).pipe(Argument.withDescription("The device to install")),
+const installTensorFlowCommand = Command.make("tensorflow", {
   force: Flag.Boolean("force").pipe(
     Flag.withDescription("Install anew what is installed already"),
     Flag.withDefault(false)
@@ -81,11 +82,11 @@ const install = Command.make("install", {
     Effect.provide(NodeHttpClient.layerUndici)
   )).pipe(
     Command.withDescription(
-      "Make a device work here. TensorFlow: its npm package's own download where that can be reached, otherwise its " +
-        "binding is compiled against the TensorFlow of PyPI (some 300 MB are downloaded; it takes a minute and needs " +
-        "Python with pip and a C++ compiler). All of it goes into the user's cache directory."
+      "Its npm package's own download where that can be reached, otherwise its binding is compiled against the " +
+        "TensorFlow of PyPI (some 300 MB are downloaded; it takes a minute and needs Python with pip and a C++ " +
+        "compiler). All of it goes into the user's cache directory."
     ),
-    Command.withShortDescription("Make a device work here"),
+    Command.withShortDescription("TensorFlow through @tensorflow/tfjs-node"),
     Command.withExamples([
       { command: "search-r1 device install tensorflow", description: "Install what fits this machine" },
       {
@@ -94,6 +95,58 @@ const install = Command.make("install", {
       }
     ])
   )
+
+const installTorchCommand = Command.make("torch", {
+  force: Flag.Boolean("force").pipe(
+    Flag.withDescription("Build anew what is built already"),
+    Flag.withDefault(false)
+  ),
+  gpu: Flag.Boolean("gpu").pipe(
+    Flag.withDescription("Build for NVIDIA cards, even where PyTorch sees none now"),
+    Flag.withDefault(false)
+  ),
+  python: Flag.String("python").pipe(
+    Flag.withDescription("The Python whose PyTorch is used (default: python3)"),
+    Flag.optional
+  ),
+  from: Flag.Directory("from").pipe(
+    Flag.withDescription("Use the PyTorch in this directory, such as libtorch or …/site-packages/torch"),
+    Flag.optional
+  )
+}, ({ force, from, gpu, python }) =>
+  Effect.gen(function*() {
+    const report = (line: string) => Console.error(`torch: ${line}`)
+    const { directory, summary } = yield* installTorch({
+      force,
+      gpu,
+      python: Option.getOrUndefined(python),
+      from: Option.getOrUndefined(from),
+      report
+    })
+    yield* Console.log(`The device torch ${summary} (${directory}).`)
+  }).pipe(
+    Effect.catchTag("TorchInstallError", (error) => Effect.fail(userError(error)))
+  )).pipe(
+    Command.withDescription(
+      "Compiles a small addon against a PyTorch (2.8 or later) that is on this machine, for the processor or, where " +
+        "PyTorch sees a card, for CUDA. It takes a minute, downloads nothing, and needs a C++ compiler. Run it again " +
+        "when that PyTorch changes."
+    ),
+    Command.withShortDescription("PyTorch's library, on the processor or an NVIDIA card"),
+    Command.withExamples([
+      { command: "search-r1 device install torch", description: "Build against the PyTorch of python3" },
+      {
+        command: "search-r1 device install torch --python ~/venv/bin/python",
+        description: "Build against the PyTorch of another Python"
+      },
+      { command: "search-r1 device install torch --from ~/libtorch --gpu", description: "Build against a libtorch" }
+    ])
+  )
+
+const install = Command.make("install").pipe(
+  Command.withDescription("Make a device work here."),
+  Command.withSubcommands([installTensorFlowCommand, installTorchCommand])
+)
 
 /**
  * @category commands

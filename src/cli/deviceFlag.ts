@@ -7,6 +7,7 @@ import { Config, Effect, Layer } from "effect"
 import { Flag } from "effect/cli"
 import * as DeviceCpu from "../layers/device/DeviceCpu.ts"
 import * as DeviceTensorFlow from "../layers/device/DeviceTensorFlow.ts"
+import * as DeviceTorch from "../layers/device/DeviceTorch.ts"
 import * as DeviceWasm from "../layers/device/DeviceWasm.ts"
 import { userError } from "./userError.ts"
 
@@ -16,7 +17,7 @@ import { userError } from "./userError.ts"
  * @category constants
  * @since 0.1.0
  */
-export const deviceNames = ["wasm", "tensorflow", "cpu"] as const
+export const deviceNames = ["wasm", "tensorflow", "torch", "cpu"] as const
 
 /**
  * @category models
@@ -53,6 +54,8 @@ export const namedDevice = (name: DeviceName) => {
       return DeviceWasm.layer()
     case "tensorflow":
       return DeviceTensorFlow.layer()
+    case "torch":
+      return DeviceTorch.layer()
     case "cpu":
       return DeviceCpu.layer()
   }

@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import { Config, Effect, FileSystem, Option, Path } from "effect"
-import { command, tail } from "./command.ts"
+import { command, tail } from "../../command.ts"
 import { InstallError } from "./InstallError.ts"
 import { libraryNames } from "./library.ts"
 

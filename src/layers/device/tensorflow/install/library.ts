@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import { Effect, FileSystem, Path } from "effect"
-import { command, tail } from "./command.ts"
+import { command, tail } from "../../command.ts"
 import { InstallError } from "./InstallError.ts"
 import * as scripts from "./scripts.ts"
 

@@ -135,8 +135,8 @@ export const findCuda = Effect.fnUntraced(function*(torch: PyTorch) {
     return yield* new TorchInstallError({
       lacks: "cuda",
       reason: `CUDA's header ${missing} was not found in ${roots.join(", ")}`,
-      mend: "Install the CUDA toolkit for PyTorch's CUDA " + `${torch.cuda ?? ""}` +
-        " and set CUDA_HOME, or its packages (pip install nvidia-cuda-runtime nvidia-cuda-crt nvidia-cuda-nvrtc)"
+      mend: `Install the toolkit of CUDA ${torch.cuda ?? ""} and set CUDA_HOME, or its packages ` +
+        "(pip install nvidia-cuda-runtime nvidia-cuda-crt nvidia-cuda-nvrtc)"
     })
   }
   const libraries: Array<string> = []
