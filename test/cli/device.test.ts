@@ -33,8 +33,8 @@ describe("search-r1 device", () => {
         Schema.Array(Schema.Struct({ name: Schema.String, available: Schema.Boolean }))
       )
       const listed = yield* Effect.flatMap(logs, Schema.decodeEffect(Listed))
-      assert.deepStrictEqual(listed.map(({ name }) => name), ["wasm", "tensorflow", "cpu"])
-      assert.isTrue(listed[2]!.available)
+      assert.deepStrictEqual(listed.map(({ name }) => name), ["wasm", "tensorflow", "torch", "cpu"])
+      assert.isTrue(listed[3]!.available)
     }).pipe(Effect.provide([NodeServices.layer, TestConsole.layer])))
 
   it.effect("says why a device is missing and what to do about it", () =>
