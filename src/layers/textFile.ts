@@ -34,13 +34,20 @@ const reasons: Readonly<Record<string, string>> = {
   Z_DATA_ERROR: "the gzip stream is damaged"
 }
 
-const unreadable = (path: string) => (cause: unknown): FileUnreadable => {
-  const code = cause instanceof Error && "code" in cause ? String(cause.code) : ""
-  return new FileUnreadable({
+/**
+ * Why a file could not be opened or read, in words, where the cause is one of the usual ones.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const reasonOf = (cause: unknown): string | undefined =>
+  cause instanceof Error && "code" in cause ? reasons[String(cause.code)] : undefined
+
+const unreadable = (path: string) => (cause: unknown): FileUnreadable =>
+  new FileUnreadable({
     path,
-    reason: reasons[code] ?? (cause instanceof Error ? cause.message : String(cause))
+    reason: reasonOf(cause) ?? (cause instanceof Error ? cause.message : String(cause))
   })
-}
 
 /** Whether the file begins with gzip's magic bytes, whatever its name is. */
 const isGzip = async (path: string): Promise<boolean> => {

@@ -9,8 +9,8 @@ import * as Prng from "../../domain/Prng.ts"
 import type { Question } from "../../domain/Question.ts"
 import * as QuestionRecord from "../../domain/QuestionRecord.ts"
 import { Questions, QuestionsUnreadable } from "../../services/Questions.ts"
+import * as ParquetFile from "../parquetFile.ts"
 import * as TextFile from "../textFile.ts"
-import * as Parquet from "./parquet.ts"
 import * as QuestionsMemory from "./QuestionsMemory.ts"
 
 /**
@@ -36,46 +36,50 @@ const nameOf = (path: string): string => {
   return splits.has(stem) && folder !== undefined && folder !== "" && folder !== "." ? folder : stem
 }
 
-const readText = Effect.fnUntraced(function*(path: string, dataSource: string) {
-  const splitter = JsonRecords.make()
+const unreadable = ({ path, reason }: TextFile.FileUnreadable) => new QuestionsUnreadable({ path, reason })
+
+/** Numbers of records that are no text lines count from 1. */
+const readAll = Effect.fnUntraced(function*<A>(
+  path: string,
+  dataSource: string,
+  batches: Stream.Stream<ReadonlyArray<A>, TextFile.FileUnreadable>,
+  located: (record: A, index: number) => {
+    readonly line: number
+    readonly value: Result.Result<unknown, string>
+  }
+) {
   const questions: Array<Question> = []
-  const take = (records: ReadonlyArray<JsonRecords.RawRecord | JsonRecords.Malformed>) => {
+  yield* Stream.runForEach(Stream.mapError(batches, unreadable), (records) => {
     for (const record of records) {
-      const parsed = Result.flatMap(
-        JsonRecords.value(record),
-        (value) => QuestionRecord.fromJson(value, { id: String(record.line), dataSource })
-      )
+      const { line, value } = located(record, questions.length)
+      const parsed = Result.flatMap(value, (value) => QuestionRecord.fromJson(value, { id: String(line), dataSource }))
       if (Result.isFailure(parsed)) {
-        return Effect.fail(new QuestionsUnreadable({ path, line: record.line, reason: parsed.failure }))
+        return Effect.fail(new QuestionsUnreadable({ path, line, reason: parsed.failure }))
       }
       questions.push(parsed.success)
     }
     return Effect.void
-  }
-  yield* TextFile.stream(path).pipe(
-    Stream.mapError(({ reason }) => new QuestionsUnreadable({ path, reason })),
-    Stream.runForEach((piece) => take(splitter.push(piece)))
-  )
-  yield* take(splitter.end())
+  })
   return questions
 })
 
-const readParquet = Effect.fnUntraced(function*(path: string, dataSource: string) {
-  const rows = yield* Parquet.rows(path, [
-    "id",
-    "question",
-    "golden_answers",
-    "data_source",
-    "prompt",
-    "reward_model",
-    "extra_info"
-  ])
-  return yield* Effect.forEach(rows, (value, index) =>
-    Effect.mapError(
-      Effect.fromResult(QuestionRecord.fromJson(value, { id: String(index), dataSource })),
-      (reason) => new QuestionsUnreadable({ path, line: index + 1, reason })
-    ))
-})
+const readText = (path: string, dataSource: string) =>
+  Effect.suspend(() => {
+    const splitter = JsonRecords.make()
+    const records = TextFile.stream(path).pipe(
+      Stream.map((piece) => splitter.push(piece)),
+      Stream.concat(Stream.sync(() => splitter.end()))
+    )
+    return readAll(path, dataSource, records, (record) => ({ line: record.line, value: JsonRecords.value(record) }))
+  })
+
+const columns = ["id", "question", "golden_answers", "data_source", "prompt", "reward_model", "extra_info"]
+
+const readParquet = (path: string, dataSource: string) =>
+  readAll(path, dataSource, ParquetFile.batches(path, columns), (row, index) => ({
+    line: index + 1,
+    value: Result.succeed(row)
+  }))
 
 /**
  * All questions of a file in file order. Whether it is Parquet, gzip or text is told from its first bytes.
@@ -88,7 +92,7 @@ export const read = Effect.fn("QuestionsFile.read")(function*(
   options?: { readonly dataSource?: string | undefined }
 ): Effect.fn.Return<ReadonlyArray<Question>, QuestionsUnreadable> {
   const dataSource = options?.dataSource ?? nameOf(path)
-  const parquet = yield* Parquet.isParquet(path)
+  const parquet = yield* Effect.mapError(ParquetFile.isParquet(path), unreadable)
   return yield* parquet ? readParquet(path, dataSource) : readText(path, dataSource)
 })
 

@@ -5,15 +5,9 @@
  * @since 0.1.0
  */
 import { Effect, Result, Stream } from "effect"
-import {
-  type AsyncBuffer,
-  asyncBufferFromFile,
-  type FileMetaData,
-  parquetMetadataAsync,
-  parquetReadObjects
-} from "hyparquet"
 import { CorpusUnreadable, fromJson, parseLine } from "../../domain/Corpus.ts"
 import type { Document } from "../../domain/Document.ts"
+import * as ParquetFile from "../parquetFile.ts"
 import * as TextFile from "../textFile.ts"
 
 /** Parses a batch of lines or rows, which are numbered from 1 over all batches. */
@@ -38,59 +32,36 @@ const parseAll = <A>(
   }
 }
 
+const unreadable = ({ path, reason }: TextFile.FileUnreadable) => new CorpusUnreadable({ path, reason })
+
 const lineBatches = (path: string): Stream.Stream<ReadonlyArray<Document>, CorpusUnreadable> =>
   TextFile.stream(path).pipe(
-    Stream.mapError(({ path, reason }) => new CorpusUnreadable({ path, reason })),
+    Stream.mapError(unreadable),
     Stream.splitLines,
     Stream.chunks,
     Stream.mapEffect(parseAll(path, (line) => line.trim() === "", parseLine))
   )
 
-/** Rows read at once. */
-const rowsPerBatch = 4096
-
-const fromRow = (row: unknown): Result.Result<Document, string> => {
-  const id = typeof row === "object" && row !== null && "id" in row ? row.id : undefined
-  return fromJson(typeof id === "bigint" ? { ...Object(row), id: String(id) } : row)
-}
-
-const parquetBatches = (path: string): Stream.Stream<ReadonlyArray<Document>, CorpusUnreadable> => {
-  const unreadable = (cause: unknown) =>
-    new CorpusUnreadable({ path, reason: cause instanceof Error ? cause.message : String(cause) })
-  const readRows = (file: AsyncBuffer, metadata: FileMetaData, rowStart: number) =>
-    Effect.tryPromise({
-      try: () =>
-        parquetReadObjects({
-          file,
-          metadata,
-          rowStart,
-          rowEnd: Math.min(Number(metadata.num_rows), rowStart + rowsPerBatch)
-        }),
-      catch: unreadable
-    })
-  return Stream.unwrap(Effect.gen(function*() {
-    const file = yield* Effect.tryPromise({ try: () => asyncBufferFromFile(path), catch: unreadable })
-    const metadata = yield* Effect.tryPromise({ try: () => parquetMetadataAsync(file), catch: unreadable })
-    const starts = Array.from(
-      { length: Math.ceil(Number(metadata.num_rows) / rowsPerBatch) },
-      (_, batch) => batch * rowsPerBatch
-    )
-    return Stream.fromArray(starts).pipe(
-      Stream.mapEffect((start) => readRows(file, metadata, start)),
-      Stream.mapEffect(parseAll<unknown>(path, () => false, fromRow))
-    )
-  }))
-}
+const parquetBatches = (path: string): Stream.Stream<ReadonlyArray<Document>, CorpusUnreadable> =>
+  ParquetFile.batches(path, ["id", "contents", "title", "text"]).pipe(
+    Stream.mapError(unreadable),
+    Stream.mapEffect(parseAll<unknown>(path, () => false, fromJson))
+  )
 
 /**
  * The passages of a corpus file in file order, in batches: what indexing wants. Empty lines are skipped; a line or row
- * that is no passage ends the stream with its number. A name that ends in `.parquet` means Parquet.
+ * that is no passage ends the stream with its number. Whether it is Parquet, gzip or text is told from its first bytes.
  *
  * @category constructors
  * @since 0.1.0
  */
 export const batches = (path: string): Stream.Stream<ReadonlyArray<Document>, CorpusUnreadable> =>
-  Stream.suspend(() => path.toLowerCase().endsWith(".parquet") ? parquetBatches(path) : lineBatches(path))
+  Stream.unwrap(
+    Effect.map(
+      Effect.mapError(ParquetFile.isParquet(path), unreadable),
+      (parquet) => parquet ? parquetBatches(path) : lineBatches(path)
+    )
+  )
 
 /**
  * The passages of a corpus file one by one.
