@@ -67,7 +67,7 @@ export const layer = (options?: DeviceWasmOptions): Layer.Layer<Device, DeviceUn
       tf.env().set("PROD", true)
       const { name } = yield* Effect.acquireRelease(
         Effect.sync(() => register(pool)),
-        ({ name }) => Effect.sync(() => unregister(name))
+        ({ backend, name }) => Effect.sync(() => backend.retire(() => unregister(name)))
       )
       yield* Effect.promise(() => tf.setBackend(name))
       return Device.of(make({

@@ -67,7 +67,9 @@ export const disposeTensors = (value: unknown, seen = new Set<unknown>()): void 
  * @since 0.1.0
  */
 export const activate = (backend: string): void => {
-  if (tf.getBackend() !== backend) void tf.setBackend(backend)
+  if (tf.getBackend() === backend) return
+  if (tf.findBackendFactory(backend) === null) throw new DeviceFailed({ device: backend, reason: "it is closed" })
+  void tf.setBackend(backend)
 }
 
 /**
@@ -122,7 +124,7 @@ export const make = (options: TfjsDeviceOptions): Device["Service"] => {
     resource: (compute) => Effect.acquireRelease(run(compute), (result) => Effect.sync(() => disposeTensors(result))),
     settled: options.settled ?? Effect.void,
     memory: Effect.sync(() => {
-      activate(backend)
+      if (tf.findBackendFactory(backend) !== null) activate(backend)
       const { numBytes, numTensors } = tf.memory()
       return { tensors: numTensors, bytes: numBytes, limitBytes }
     })

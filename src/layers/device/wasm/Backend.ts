@@ -79,6 +79,7 @@ export class WasmBackend extends tf.KernelBackend {
   readonly data: tf.DataStorage<TensorData>
   readonly pool: Pool
   readonly #packed = new Set<TensorData>()
+  #whenEmpty: (() => void) | undefined = undefined
   /** Tensors made since the running kernel began. */
   readonly #made: Array<object> = []
 
@@ -224,6 +225,11 @@ export class WasmBackend extends tf.KernelBackend {
     this.data.delete(dataId)
     this.#forget(data)
     if (data.address !== 0) this.pool.heap.release(data.address)
+    if (this.#whenEmpty !== undefined && this.numDataIds() === 0) {
+      // Not now: tfjs is in the middle of disposing.
+      queueMicrotask(this.#whenEmpty)
+      this.#whenEmpty = undefined
+    }
     return true
   }
 
@@ -290,6 +296,12 @@ export class WasmBackend extends tf.KernelBackend {
   }
 
   override dispose(): void {}
+
+  /** Calls back once the last tensor is gone: owners of tensors may outlive the device's own scope. */
+  retire(whenEmpty: () => void): void {
+    if (this.numDataIds() === 0) whenEmpty()
+    else this.#whenEmpty = whenEmpty
+  }
 
   #entry(dataId: object): TensorData {
     return this.data.get(dataId)

@@ -137,7 +137,6 @@ export class Pool {
 
   /** Why the device has ended, if it has. */
   get failure(): string | undefined {
-    if (this.#closed) return "it is closed"
     return this.#lost
   }
 
@@ -190,7 +189,7 @@ export class Pool {
   /** Runs all chunks of a kernel, whose arguments `args` (32-bit words; addresses as they are) describe. */
   run(kernel: number, chunks: number, args: ReadonlyArray<number>): void {
     if (chunks <= 0) return
-    if (this.#lost !== undefined || this.#closed) throw this.#failed()
+    if (this.#lost !== undefined) throw this.#failed()
     const { i32 } = this
     for (let i = 0, at = address.args >> 2; i < args.length; i++, at++) i32[at] = args[i]!
     let status = 1
@@ -217,10 +216,14 @@ export class Pool {
     }
   }
 
-  /** Ends the threads. The memory goes with the last reference to it. */
+  /**
+   * Ends the other threads; what is left to do, such as disposing of tensors, the caller's thread does alone. The memory
+   * goes with the last reference to it.
+   */
   async close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true
+    this.threads = 1
     await this.#stop()
   }
 

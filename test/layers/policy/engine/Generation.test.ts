@@ -203,7 +203,7 @@ describe.skipIf(noModels !== undefined)(`sessions on ${fastest.name}`, () => {
         )
       yield* round(10)
       const before = yield* device.memory
-      yield* round(fastest.name === "DeviceCpu" ? 200 : 1000)
+      yield* round(1000)
       assert.deepStrictEqual(yield* device.memory, before)
       assert.strictEqual(yield* scheduler.usedBlocks, 0)
     }).pipe(provide))

@@ -169,7 +169,7 @@ describe.skipIf(noModels !== undefined)(`the learner on ${fastest.name}`, () => 
       assert.strictEqual((yield* Effect.flip(engine.optimizer.update(long, supervised)))._tag, "ContextOverflow")
     }).pipe(provide))
 
-  it.effect("hundreds of updates leave tensors and bytes where they began, and learn", () =>
+  it.effect("a thousand updates leave tensors and bytes where they began, and learn", () =>
     Effect.gen(function*() {
       const { device, engine } = yield* start()
       const ids = Int32Array.of(3, 4, 5, 6, 7, 8)
@@ -177,7 +177,7 @@ describe.skipIf(noModels !== undefined)(`the learner on ${fastest.name}`, () => 
       const supervised = { ...options, loss: Loss.negativeLogLikelihood, learningRate: 3e-4 }
       yield* engine.optimizer.update(tiny, supervised)
       const before = yield* device.memory
-      const steps = { DeviceCpu: 20, DeviceTensorFlow: 200 }[fastest.name]
+      const steps = 1000
       for (let i = 0; i < steps; i++) yield* engine.optimizer.update(tiny, supervised)
       assert.deepStrictEqual(yield* device.memory, before)
       const session = yield* engine.policy.session({ promptKey: "p", sample: 0, ids: ids.slice(0, 1), seed: "s" })

@@ -5,6 +5,7 @@ import { Effect, Layer } from "effect"
 import { existsSync, readFileSync } from "node:fs"
 import * as DeviceCpu from "../../../../src/layers/device/DeviceCpu.ts"
 import * as DeviceTensorFlow from "../../../../src/layers/device/DeviceTensorFlow.ts"
+import * as DeviceWasm from "../../../../src/layers/device/DeviceWasm.ts"
 import { locate } from "../../../../src/layers/device/tensorflow/load.ts"
 import type { Tokenizer } from "../../../../src/services/Tokenizer.ts"
 
@@ -29,6 +30,7 @@ const tensorFlow = await Effect.runPromise(
 
 /** Every device of this machine that tests of whole models may use. */
 export const devices = [
+  { name: "DeviceWasm", layer: Layer.orDie(DeviceWasm.layer()), absent: undefined },
   { name: "DeviceCpu", layer: DeviceCpu.layer(), absent: undefined },
   {
     name: "DeviceTensorFlow",
@@ -38,7 +40,7 @@ export const devices = [
 ] as const
 
 /** The fastest device here. */
-export const fastest = tensorFlow === undefined ? devices[1] : devices[0]
+export const fastest = devices[0]
 
 /** Every value within `tolerance` of the expected one. */
 export const allClose = (
