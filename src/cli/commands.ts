@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import { data } from "./data.ts"
 import { demo } from "./demo.ts"
 import { device } from "./device.ts"
 import { index } from "./indexes.ts"
@@ -11,4 +12,4 @@ import { score } from "./score.ts"
 import { search } from "./search.ts"
 import { world } from "./world.ts"
 
-export const commands = [demo, search, index, score, rollout, world, device] as const
+export const commands = [demo, search, index, score, rollout, data, world, device] as const

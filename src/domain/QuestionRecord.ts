@@ -3,11 +3,11 @@
  *
  * @since 0.1.0
  */
-import { Result } from "effect"
+import { Result, Schema } from "effect"
 import type { Document } from "./Document.ts"
 import { renderPrompt, type Template } from "./Protocol.ts"
 import { strip } from "./PythonString.ts"
-import { Question } from "./Question.ts"
+import { normalizeQuestion, Question } from "./Question.ts"
 import { at, type Fields, goldenAnswersOf, isFields, kind, optionalString } from "./RecordFields.ts"
 
 const goldIds = (fields: Fields): ReadonlyArray<string> | undefined => {
@@ -83,22 +83,28 @@ export const fromJson = (
 /**
  * A training record of the reference.
  *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const ReferenceRecord = Schema.Struct({
+  id: Schema.String,
+  question: Schema.String,
+  golden_answers: Schema.Array(Schema.String),
+  data_source: Schema.String,
+  prompt: Schema.Array(Schema.Struct({ role: Schema.Literals(["user"]), content: Schema.String })),
+  ability: Schema.Literals(["fact-reasoning"]),
+  reward_model: Schema.Struct({
+    style: Schema.Literals(["rule"]),
+    ground_truth: Schema.Struct({ target: Schema.Array(Schema.String) })
+  }),
+  extra_info: Schema.Struct({ split: Schema.String, index: Schema.Natural })
+})
+
+/**
  * @category models
  * @since 0.1.0
  */
-export interface ReferenceRecord {
-  readonly id: string
-  readonly question: string
-  readonly golden_answers: ReadonlyArray<string>
-  readonly data_source: string
-  readonly prompt: ReadonlyArray<{ readonly role: "user"; readonly content: string }>
-  readonly ability: "fact-reasoning"
-  readonly reward_model: {
-    readonly style: "rule"
-    readonly ground_truth: { readonly target: ReadonlyArray<string> }
-  }
-  readonly extra_info: { readonly split: string; readonly index: number }
-}
+export type ReferenceRecord = typeof ReferenceRecord.Type
 
 /**
  * The record that the reference's data scripts would write for a question (`scripts/data_process/*.py`). `index` must be
@@ -117,7 +123,7 @@ export const toReference = (
   }
 ): ReferenceRecord => ({
   id: question.id,
-  question: question.question,
+  question: normalizeQuestion(question.question),
   golden_answers: question.goldenAnswers,
   data_source: question.dataSource,
   prompt: [{ role: "user", content: renderPrompt(options.template, question.question, options.documents) }],
