@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { Effect, Option, type Scope, Stream } from "effect"
+import { Context, Effect, Option, type Scope, Stream } from "effect"
 import { contextLength, type ModelConfig } from "../../../domain/ModelConfig.ts"
 import type { TensorSpec } from "../../../domain/ModelTensors.ts"
 import type { Critic } from "../../../services/Critic.ts"
@@ -42,7 +42,7 @@ export interface EngineOptions extends Scheduler.SchedulerOptions {
  * @category models
  * @since 0.1.0
  */
-export interface Engine {
+export interface EngineServices {
   readonly policy: Policy["Service"]
   readonly optimizer: Optimizer["Service"]
   readonly critic: Option.Option<Critic["Service"]>
@@ -50,6 +50,25 @@ export interface Engine {
   readonly config: ModelConfig
   /** One of the weights that `ModelTensors.tensors` lists, as it is now. */
   readonly readWeight: (tensor: TensorSpec) => Effect.Effect<Float32Array, DeviceError>
+}
+
+/**
+ * The engine whose services `Policy`, `Optimizer`, `Critic` and `ReferencePolicy` are, wherever it runs.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class Engine extends Context.Service<Engine, EngineServices>()(
+  "effect-search-r1/layers/policy/engine/Engine"
+) {}
+
+/**
+ * An engine in this thread.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface LocalEngine extends EngineServices {
   readonly scheduler: Scheduler.Scheduler
 }
 
@@ -63,7 +82,7 @@ export const make = Effect.fn("Engine.make")(function*<E>(
   weights: { readonly config: ModelConfig; readonly tensors: Stream.Stream<NamedWeights, E> },
   tokenizer: Tokenizer["Service"],
   options: EngineOptions = {}
-): Effect.fn.Return<Engine, E | DeviceError | ParameterMismatch, Device | Scope.Scope> {
+): Effect.fn.Return<LocalEngine, E | DeviceError | ParameterMismatch, Device | Scope.Scope> {
   const device = yield* Device
   const { config } = weights
   const scoreTokens = options.scoreTokens ?? 8192

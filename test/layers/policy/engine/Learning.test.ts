@@ -70,7 +70,7 @@ const options: UpdateOptions = {
 const relative = (actual: number, expected: number, what: string) =>
   assert.isAtMost(Math.abs(actual - expected), 1e-3 * Math.max(Math.abs(expected), 1e-2), what)
 
-const weightSum = (engine: Engine.Engine) =>
+const weightSum = (engine: Engine.LocalEngine) =>
   Effect.reduce(
     tensors(engine.config),
     () => 0,

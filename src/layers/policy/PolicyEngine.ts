@@ -1,0 +1,97 @@
+/**
+ * A model that samples and learns: `Policy`, `Optimizer`, `Critic` and `ReferencePolicy` over one engine, in a thread of
+ * its own or in the caller's.
+ *
+ * @since 0.1.0
+ */
+import * as NodeWorker from "@effect/platform-node/NodeWorker"
+import { Effect, type FileSystem, Layer, Option, type Path } from "effect"
+import { RpcClient } from "effect/rpc"
+import { Worker } from "node:worker_threads"
+import { Critic } from "../../services/Critic.ts"
+import { Optimizer } from "../../services/Optimizer.ts"
+import { Policy } from "../../services/Policy.ts"
+import { ReferencePolicy } from "../../services/ReferencePolicy.ts"
+import { Engine, type EngineServices } from "./engine/Engine.ts"
+import * as EngineClient from "./engine/EngineClient.ts"
+import { EngineRpcs, type StartError, type StartOptions } from "./engine/EngineRpcs.ts"
+import * as EngineServer from "./engine/EngineServer.ts"
+
+export { Engine, type EngineServices } from "./engine/Engine.ts"
+export { StartError, StartOptions } from "./engine/EngineRpcs.ts"
+
+const services = (engine: Layer.Layer<Engine, StartError, FileSystem.FileSystem | Path.Path>) =>
+  Layer.effect(Policy, Effect.map(Engine, ({ policy }) => policy)).pipe(
+    Layer.merge(Layer.effect(Optimizer, Effect.map(Engine, ({ optimizer }) => optimizer))),
+    Layer.provideMerge(engine)
+  )
+
+/**
+ * An engine in the caller's thread: while it computes, nothing else in the thread runs. For tests and scripts.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerLocal = (
+  options: StartOptions
+): Layer.Layer<Engine | Policy | Optimizer, StartError, FileSystem.FileSystem | Path.Path> =>
+  services(Layer.effect(Engine, Effect.map(EngineServer.start(options), (engine): EngineServices => engine)))
+
+const workerUrl = new URL(
+  import.meta.url.endsWith(".ts") ? "./engine/worker.ts" : "./engine/worker.js",
+  import.meta.url
+)
+
+/**
+ * An engine in a thread of its own: timers, sockets and Ctrl-C of the caller's thread keep their time while it computes.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (
+  options: StartOptions
+): Layer.Layer<Engine | Policy | Optimizer, StartError, FileSystem.FileSystem | Path.Path> =>
+  services(
+    Layer.effect(
+      Engine,
+      Effect.gen(function*() {
+        const client = yield* RpcClient.make(EngineRpcs)
+        return yield* EngineClient.make(client, options)
+      })
+    ).pipe(
+      Layer.provide(
+        Layer.orDie(RpcClient.layerProtocolWorker({ size: 1, concurrency: Number.MAX_SAFE_INTEGER }))
+      ),
+      Layer.provide(NodeWorker.layer(() => new Worker(workerUrl)))
+    )
+  )
+
+/**
+ * The engine's critic. An engine that was started without one is a defect.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const critic: Layer.Layer<Critic, never, Engine> = Layer.effect(
+  Critic,
+  Effect.flatMap(Engine, (engine) =>
+    Option.match(engine.critic, {
+      onNone: () => Effect.die(new Error("the engine was started without a critic")),
+      onSome: Effect.succeed
+    }))
+)
+
+/**
+ * The engine's frozen first weights. An engine that was started without them is a defect.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const reference: Layer.Layer<ReferencePolicy, never, Engine> = Layer.effect(
+  ReferencePolicy,
+  Effect.flatMap(Engine, (engine) =>
+    Option.match(engine.reference, {
+      onNone: () => Effect.die(new Error("the engine was started without a reference policy")),
+      onSome: Effect.succeed
+    }))
+)
