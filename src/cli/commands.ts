@@ -7,9 +7,10 @@ import { data } from "./data.ts"
 import { demo } from "./demo.ts"
 import { device } from "./device.ts"
 import { index } from "./indexes.ts"
+import { pretrain } from "./pretrain.ts"
 import { rollout } from "./rollout.ts"
 import { score } from "./score.ts"
 import { search } from "./search.ts"
 import { world } from "./world.ts"
 
-export const commands = [demo, search, index, score, rollout, data, world, device] as const
+export const commands = [demo, search, index, score, rollout, data, world, device, pretrain] as const

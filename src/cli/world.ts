@@ -8,6 +8,7 @@ import { Argument, CliError, Command, Flag } from "effect/cli"
 import * as World from "../domain/world/World.ts"
 import * as WorldQuestion from "../domain/world/WorldQuestion.ts"
 import * as WorldFiles from "../layers/world/WorldFiles.ts"
+import { parseHops, share } from "./questionMix.ts"
 import { userError } from "./userError.ts"
 
 const number = new Intl.NumberFormat("en-US").format
@@ -25,21 +26,6 @@ const makeProgress = Effect.fnUntraced(function*(total: number) {
       )
     })
 })
-
-/** Weights as people write them: `40,50,10` or `40/50/10`, one to three of them. */
-const parseHops = (text: string): WorldQuestion.Mix["hops"] | undefined => {
-  const weights = text.split(/[,/]/).map((part) => part.trim() === "" ? Number.NaN : Number(part))
-  const [one = 0, two = 0, three = 0] = weights
-  return weights.length > 3 || weights.some((weight) => !Number.isFinite(weight)) ? undefined : [one, two, three]
-}
-
-const share = (name: string, description: string) =>
-  Flag.Finite(name).pipe(
-    Flag.withSchema(Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1 }))),
-    Flag.withMetavar("SHARE"),
-    Flag.withDescription(description),
-    Flag.withDefault(0)
-  )
 
 const hint = (error: { readonly _tag: string }): string | undefined =>
   error._tag === "WorldExists"
