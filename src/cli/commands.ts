@@ -11,6 +11,7 @@ import { pretrain } from "./pretrain.ts"
 import { rollout } from "./rollout.ts"
 import { score } from "./score.ts"
 import { search } from "./search.ts"
+import { serve } from "./serve.ts"
 import { world } from "./world.ts"
 
-export const commands = [demo, search, index, score, rollout, data, world, device, pretrain] as const
+export const commands = [demo, search, index, serve, score, rollout, data, world, device, pretrain] as const

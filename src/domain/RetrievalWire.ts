@@ -1,0 +1,149 @@
+/**
+ * What a retrieval server reads and writes: the reference's `/retrieve` (`search_r1/search/retrieval_server.py`) and
+ * SkyRL's form of it, with FastAPI's form of errors.
+ *
+ * @since 0.1.0
+ */
+import { Result } from "effect"
+import { contents, type Document, type ScoredDocument } from "./Document.ts"
+
+/**
+ * Limits of a server.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Limits {
+  /** Passages for a query that does not say how many. */
+  readonly defaultTopK: number
+  readonly maxTopK: number
+  /** Queries in one request. */
+  readonly maxQueries: number
+}
+
+/**
+ * A request that a server can answer.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface RetrieveRequest {
+  readonly queries: ReadonlyArray<string>
+  readonly topK: number
+  readonly returnScores: boolean
+}
+
+/**
+ * Why a request cannot be answered: an HTTP status and the field that is to blame.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Problem {
+  readonly status: 413 | 422
+  readonly field: string
+  readonly message: string
+}
+
+type Fields = Readonly<Record<string, unknown>>
+
+const isFields = (value: unknown): value is Fields =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+
+const invalid = (field: string, message: string): Result.Result<never, Problem> =>
+  Result.fail({ status: 422, field, message })
+
+const isStrings = (value: ReadonlyArray<unknown>): value is ReadonlyArray<string> =>
+  value.every((element) => typeof element === "string")
+
+const queriesOf = (fields: Fields, { maxQueries }: Limits): Result.Result<ReadonlyArray<string>, Problem> => {
+  const { queries, query } = fields
+  if (queries === undefined) {
+    return typeof query === "string"
+      ? Result.succeed([query])
+      : invalid("queries", query === undefined ? "Field required" : "\"query\" should be a string")
+  }
+  if (!Array.isArray(queries)) return invalid("queries", "Input should be a list of strings")
+  if (queries.length > maxQueries) {
+    return Result.fail({ status: 413, field: "queries", message: `At most ${maxQueries} queries in a request` })
+  }
+  return isStrings(queries) ? Result.succeed(queries) : invalid("queries", "Each query should be a string")
+}
+
+/** Null and 0 mean the server's own number, as in the reference. */
+const topKOf = (value: unknown, { defaultTopK, maxTopK }: Limits): Result.Result<number, Problem> => {
+  if (value === undefined || value === null || value === 0) return Result.succeed(defaultTopK)
+  if (typeof value !== "number" || !Number.isInteger(value) || value < 0) {
+    return invalid("topk", "Input should be a non-negative integer")
+  }
+  return value > maxTopK ? invalid("topk", `Input should be at most ${maxTopK}`) : Result.succeed(value)
+}
+
+const flagOf = (field: string, value: unknown): Result.Result<boolean, Problem> =>
+  value === undefined || value === null
+    ? Result.succeed(false)
+    : typeof value === "boolean"
+    ? Result.succeed(value)
+    : invalid(field, "Input should be a boolean")
+
+/**
+ * Reads the body of `POST /retrieve`: `{queries, topk?, return_scores?}` or `{query, topk?, return_scores?}`; other
+ * fields are ignored.
+ *
+ * @category decoding
+ * @since 0.1.0
+ */
+export const decodeRetrieve = (json: unknown, limits: Limits): Result.Result<RetrieveRequest, Problem> => {
+  if (!isFields(json)) return invalid("", "Input should be an object")
+  return Result.flatMap(
+    queriesOf(json, limits),
+    (queries) =>
+      Result.flatMap(
+        topKOf(json["topk"], limits),
+        (topK) =>
+          Result.map(
+            flagOf("return_scores", json["return_scores"]),
+            (returnScores) => ({ queries, topK, returnScores })
+          )
+      )
+  )
+}
+
+/** The reference's document: `{"id", "contents"}`. */
+const encodeDocument = (document: Document) => ({ id: document.id, contents: contents(document) })
+
+/**
+ * The body that answers `POST /retrieve`: with scores a list of `{document, score}` for each query, without a list of
+ * documents (which the reference means to send, quirk Q40).
+ *
+ * @category encoding
+ * @since 0.1.0
+ */
+export const encodeRetrieve = (
+  results: ReadonlyArray<ReadonlyArray<ScoredDocument>>,
+  returnScores: boolean
+): string =>
+  JSON.stringify({
+    result: results.map((hits) =>
+      returnScores
+        ? hits.map((hit) => ({ document: encodeDocument(hit), score: hit.score }))
+        : hits.map(encodeDocument)
+    )
+  })
+
+/**
+ * An error in FastAPI's form: `{"detail": [{"loc", "msg", "type"}]}`.
+ *
+ * @category encoding
+ * @since 0.1.0
+ */
+export const encodeProblem = ({ field, message }: Omit<Problem, "status">, type = "value_error"): string =>
+  JSON.stringify({ detail: [{ loc: field === "" ? ["body"] : ["body", field], msg: message, type }] })
+
+/**
+ * An error without a field: `{"detail": "…"}`.
+ *
+ * @category encoding
+ * @since 0.1.0
+ */
+export const encodeDetail = (detail: string): string => JSON.stringify({ detail })

@@ -1,0 +1,92 @@
+// The end of a process by a signal needs a process, and many kept-alive connections Node's own client.
+// @effect-diagnostics nodeBuiltinImport:off
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, FileSystem } from "effect"
+import { Command } from "effect/cli"
+import { spawn } from "node:child_process"
+import { Agent, request } from "node:http"
+import { fileURLToPath } from "node:url"
+import { serve } from "../../src/cli/serve.ts"
+import { formatLine } from "../../src/domain/Corpus.ts"
+import * as HttpServer from "../support/httpServer.ts"
+import { passages } from "../support/passages.ts"
+
+const cli = fileURLToPath(new URL("../../src/cli.ts", import.meta.url))
+
+const withCorpus = <A, E>(use: (path: string) => Effect.Effect<A, E, NodeServices.NodeServices>) =>
+  Effect.gen(function*() {
+    const fs = yield* FileSystem.FileSystem
+    const path = `${yield* fs.makeTempDirectoryScoped()}/corpus.jsonl`
+    yield* fs.writeFileString(path, passages.map(formatLine).join("\n"))
+    return yield* use(path)
+  }).pipe(Effect.provide(NodeServices.layer))
+
+/** Starts the server and resolves with its address when it has said it. */
+const start = (corpus: string) =>
+  Effect.callback<{ readonly url: string; readonly terminate: () => void; readonly ended: Promise<unknown> }>(
+    (resume) => {
+      const child = spawn(process.execPath, [cli, "serve", "--corpus", corpus, "--port", "0", "--cache", "off"])
+      const ended = new Promise((resolve) => child.on("exit", resolve))
+      let output = ""
+      child.stdout.on("data", (bytes: Buffer) => {
+        output += bytes.toString("utf8")
+        const url = /(http:\/\/\S+)\/retrieve/.exec(output)?.[1]
+        if (url !== undefined) resume(Effect.succeed({ url, terminate: () => child.kill("SIGTERM"), ended }))
+      })
+      return Effect.sync(() => child.kill("SIGKILL"))
+    }
+  )
+
+/** The status of one search, or the error code of a connection that came to nothing. */
+const ask = (url: string, agent: Agent): Effect.Effect<string> =>
+  Effect.callback((resume) => {
+    const body = "{\"queries\":[\"herring\",\"lighthouse\"]}"
+    const sent = request(`${url}/retrieve`, {
+      method: "POST",
+      agent,
+      headers: { "content-length": body.length }
+    }, (response) => {
+      response.on("end", () => resume(Effect.succeed(String(response.statusCode)))).resume()
+      response.on("error", () => resume(Effect.succeed("cut off")))
+    })
+    sent.on("error", (error) => resume(Effect.succeed("code" in error ? String(error.code) : error.message)))
+    sent.end(body)
+  })
+
+describe("search-r1 serve", () => {
+  it.live("answers every request it took when it is terminated in the middle", () =>
+    withCorpus((corpus) =>
+      Effect.gen(function*() {
+        const { ended, terminate, url } = yield* start(corpus)
+        const agent = new Agent({ keepAlive: true, maxSockets: 16 })
+        const statuses: Array<string> = []
+        yield* Effect.forEach(Array.from({ length: 16 }), () =>
+          Effect.gen(function*() {
+            while (true) {
+              const status = yield* ask(url, agent)
+              statuses.push(status)
+              if (statuses.length === 200) terminate()
+              if (status !== "200") return
+            }
+          }), { concurrency: "unbounded" })
+        yield* Effect.promise(() => ended)
+        agent.destroy()
+        assert.isAtLeast(statuses.length, 200)
+        // a connection that was never taken is refused; none that was is cut
+        assert.deepStrictEqual([...new Set(statuses)].toSorted(), ["200", "ECONNREFUSED"])
+      })
+    ))
+
+  it.live("explains a port that is taken", () =>
+    withCorpus((corpus) =>
+      Effect.gen(function*() {
+        const { url } = yield* HttpServer.serve(() => {})
+        const port = new URL(url).port
+        const error = yield* Effect.flip(
+          Command.runWith(serve, { version: "0" })(["--corpus", corpus, "--port", port, "--cache", "off"])
+        )
+        assert.include(error.message, `port ${port} of 127.0.0.1 is taken`)
+      }).pipe(Effect.scoped)
+    ))
+})
