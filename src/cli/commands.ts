@@ -7,6 +7,7 @@ import { data } from "./data.ts"
 import { demo } from "./demo.ts"
 import { device } from "./device.ts"
 import { index } from "./indexes.ts"
+import { logits } from "./logits.ts"
 import { pretrain } from "./pretrain.ts"
 import { rollout } from "./rollout.ts"
 import { score } from "./score.ts"
@@ -14,4 +15,4 @@ import { search } from "./search.ts"
 import { serve } from "./serve.ts"
 import { world } from "./world.ts"
 
-export const commands = [demo, search, index, serve, score, rollout, data, world, device, pretrain] as const
+export const commands = [demo, search, index, serve, score, rollout, data, world, device, pretrain, logits] as const

@@ -67,7 +67,13 @@ export interface Predicted {
   readonly result: Ops.TokenLogProb
 }
 
-const headName = (network: Network): string => network.config.tieWordEmbeddings ? embedding : outputHead
+/**
+ * The name of the weight that the output head is.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const headName = (network: Network): string => network.config.tieWordEmbeddings ? embedding : outputHead
 
 /**
  * Runs a packed batch. `temperature` divides the logits.

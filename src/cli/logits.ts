@@ -1,0 +1,91 @@
+/**
+ * `search-r1 logits`: what a model computes, to hold it against other implementations.
+ *
+ * @since 0.1.0
+ */
+import { Console, Effect, FileSystem, Result, Schema } from "effect"
+import { Argument, CliError, Command, Flag } from "effect/cli"
+import * as Weights from "../layers/model/Weights.ts"
+import { probe } from "../layers/policy/engine/Probe.ts"
+import { deviceFlags, deviceLayer } from "./deviceFlag.ts"
+import { userError } from "./userError.ts"
+
+const Ids = Schema.fromJsonString(Schema.NonEmptyArray(Schema.Natural))
+
+const readIds = Effect.fnUntraced(function*(path: string) {
+  const fs = yield* FileSystem.FileSystem
+  const text = yield* fs.readFileString(path).pipe(
+    Effect.mapError((error) =>
+      userError(`${path}: ${error.reason._tag === "NotFound" ? "there is no such file" : error.message}`)
+    )
+  )
+  return yield* Effect.fromResult(Result.mapError(
+    Schema.decodeResult(Ids)(text),
+    () => userError(`${path}: expected a JSON array of token ids, such as [1, 403, 407]`)
+  ))
+})
+
+const Numbers = Schema.Array(Schema.Finite)
+
+const encodeProbe = Schema.encodeResult(Schema.fromJsonString(Schema.Struct({
+  lastLogits: Numbers,
+  tokenLogprobs: Numbers,
+  entropy: Numbers,
+  greedy: Schema.Array(Schema.Natural)
+})))
+
+/**
+ * @category commands
+ * @since 0.1.0
+ */
+export const logits = Command.make("logits", {
+  model: Argument.String("model").pipe(
+    Argument.withDescription("A folder with config.json and safetensors, or a llama2.c .bin file")
+  ),
+  ids: Flag.String("ids").pipe(
+    Flag.withMetavar("ids.json"),
+    Flag.withDescription("A file with a JSON array of token ids")
+  ),
+  greedy: Flag.Int("greedy").pipe(
+    Flag.withMetavar("n"),
+    Flag.withDescription("How many of the likeliest tokens to go on with; ends of text do not stop them"),
+    Flag.withDefault(0)
+  ),
+  ...deviceFlags
+}, ({ device, greedy, ids, model }) =>
+  Effect.gen(function*() {
+    if (greedy < 0) return yield* userError(`--greedy ${greedy}: expected 0 or more tokens`)
+    const tokens = Int32Array.from(yield* readIds(ids))
+    const weights = yield* Weights.read(model)
+    const found = yield* probe(weights, tokens, greedy).pipe(
+      Effect.scoped,
+      Effect.provide(deviceLayer({ device }))
+    )
+    const line = yield* Effect.fromResult(Result.mapError(
+      encodeProbe({
+        lastLogits: Array.from(found.lastLogits),
+        tokenLogprobs: Array.from(found.tokenLogprobs),
+        entropy: Array.from(found.entropy),
+        greedy: Array.from(found.greedy)
+      }),
+      () => userError(`${model}: the model computes numbers that are not finite; are its weights whole?`)
+    ))
+    yield* Console.log(line)
+  }).pipe(
+    Effect.catchIf((error) => !CliError.isCliError(error), (error) => Effect.fail(userError(error)))
+  )).pipe(
+    Command.withDescription(
+      "Print what a model computes for a list of tokens, as one JSON object: lastLogits (scores of the next token), tokenLogprobs and entropy (in nats, of every token but the first given those before it) and greedy (the likeliest tokens one after the other, through the key-value cache). For holding models and devices against other implementations."
+    ),
+    Command.withShortDescription("Print what a model computes for a list of tokens"),
+    Command.withExamples([
+      {
+        command: "search-r1 logits ./Qwen2.5-0.5B --ids prompt.json --greedy 24",
+        description: "Logits, log-probabilities and 24 greedy tokens"
+      },
+      {
+        command: "search-r1 logits stories260K.bin --ids prompt.json --device cpu",
+        description: "A llama2.c model on another device"
+      }
+    ])
+  )
