@@ -101,7 +101,9 @@ const namedSkips = 10
  */
 export const score = Command.make("score", {
   files: Argument.String("file").pipe(
-    Argument.withDescription("Recorded trajectories, JSON lines or one JSON array, also .gz; - reads standard input"),
+    Argument.withDescription(
+      "Recorded trajectories: JSON lines, one JSON array or a training log, also .gz; - reads standard input"
+    ),
     Argument.variadic({ min: 1 })
   ),
   preset: Flag.Literals("preset", ["fixed", "reference"]).pipe(
@@ -173,7 +175,7 @@ export const score = Command.make("score", {
     )
   )).pipe(
     Command.withDescription(
-      "Grade recorded trajectories: {id, question, golden_answers, response, prompt?, data_source?}, logs of Search-R1 evaluations on FlashRAG, or trajectories of this program. In a response, an <information> block behind a complete <search> is the environment's; any other is forged and counts as the policy's text."
+      "Grade recorded trajectories: {id, question, golden_answers, response, prompt?, data_source?}, logs of Search-R1 evaluations on FlashRAG, samples that Search-R1's training prints, or trajectories of this program. In a response, an <information> block behind a complete <search> is the environment's; any other is forged and counts as the policy's text."
     ),
     Command.withShortDescription("Grade recorded trajectories"),
     Command.withExamples([

@@ -143,14 +143,14 @@ const makeElements = (first: number): Splitter => {
 
 /**
  * A splitter of text that is either JSON lines or one JSON array; the first character that is no white space decides.
- * Empty lines are skipped.
+ * Empty lines are skipped. Lines count from `firstLine`.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const make = (): Splitter => {
+export const make = (firstLine = 1): Splitter => {
   let inner: Splitter | undefined
-  let line = 1
+  let line = firstLine
   return {
     push: (text) => {
       if (inner !== undefined) return inner.push(text)

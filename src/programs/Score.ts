@@ -9,6 +9,7 @@ import { grade } from "../domain/Grading.ts"
 import * as JsonRecords from "../domain/JsonRecords.ts"
 import * as Recording from "../domain/Recording.ts"
 import * as ScoreSummary from "../domain/ScoreSummary.ts"
+import * as TrainingLog from "../domain/TrainingLog.ts"
 
 /**
  * A record that cannot be graded.
@@ -73,7 +74,7 @@ export const gradeRecord = (
 }
 
 /**
- * Grades the records of a text (JSON lines or one JSON array) as it arrives, in order, in batches as large as the pieces
+ * Grades the records of a text (JSON lines, one JSON array, or a training log of Search-R1) as it arrives, in order, in batches as large as the pieces
  * of text. A record that cannot be graded is a failure in the batch and ends nothing.
  *
  * @category grading
@@ -84,7 +85,7 @@ export const batches = <E, R>(
   options: Options
 ): Stream.Stream<ReadonlyArray<Result.Result<ScoreSummary.Item, RecordInvalid>>, E, R> =>
   Stream.suspend(() => {
-    const splitter = JsonRecords.make()
+    const splitter = TrainingLog.make()
     const gradeAll = (records: ReadonlyArray<JsonRecords.RawRecord | JsonRecords.Malformed>) =>
       records.map((record) => gradeRecord(record, options))
     return text.pipe(
