@@ -12,7 +12,19 @@ import { pretrain } from "./pretrain.ts"
 import { rollout } from "./rollout.ts"
 import { score } from "./score.ts"
 import { search } from "./search.ts"
-import { serve } from "./serve.ts"
+import { train } from "./train.ts"
 import { world } from "./world.ts"
 
-export const commands = [demo, search, index, serve, score, rollout, data, world, device, pretrain, logits] as const
+export const commands = [
+  demo,
+  train,
+  pretrain,
+  world,
+  search,
+  index,
+  score,
+  rollout,
+  data,
+  device,
+  logits
+] as const

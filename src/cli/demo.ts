@@ -5,7 +5,6 @@
  */
 import { Console, Effect, Layer, Stream } from "effect"
 import { Command } from "effect/cli"
-import { fileURLToPath } from "node:url"
 import type { Failed, ScoredTrajectory } from "../domain/Outcome.ts"
 import * as QuestionsFile from "../layers/questions/QuestionsFile.ts"
 import * as RetrieverLunr from "../layers/retriever/RetrieverLunr.ts"
@@ -13,13 +12,12 @@ import * as RewardExactMatch from "../layers/reward/RewardExactMatch.ts"
 import * as TokenizerBytes from "../layers/tokenizer/TokenizerBytes.ts"
 import * as Rollout from "../programs/Rollout.ts"
 import * as ScoredRollouts from "../programs/ScoredRollouts.ts"
+import { demoFile } from "./assets.ts"
 import { layerScript, promptsOf, questionOf } from "./policyScript.ts"
 import { questionTable, totals } from "./rolloutSummary.ts"
 import { style as terminalStyle } from "./style.ts"
 import { trajectoryView } from "./trajectoryView.ts"
 import { userError } from "./userError.ts"
-
-const asset = (name: string): string => fileURLToPath(new URL(`../../assets/demo/${name}`, import.meta.url))
 
 /**
  * @category commands
@@ -50,9 +48,9 @@ export const demo = Command.make("demo", {}, () =>
         })
       ),
       Effect.provide([
-        layerScript(asset("script.jsonl"), questionOf).pipe(Layer.provideMerge(TokenizerBytes.layer)),
-        QuestionsFile.layer({ paths: [asset("questions.jsonl")] }),
-        RetrieverLunr.layerFile(asset("corpus.jsonl")),
+        layerScript(demoFile("script"), questionOf).pipe(Layer.provideMerge(TokenizerBytes.layer)),
+        QuestionsFile.layer({ paths: [demoFile("questions")] }),
+        RetrieverLunr.layerFile(demoFile("corpus")),
         RewardExactMatch.layer()
       ]),
       Effect.mapError((error) => error._tag === "UserError" ? error : userError(error))

@@ -20,7 +20,7 @@ import { Checkpoints } from "../services/Checkpoints.ts"
 import type { LearnerError, Optimizer } from "../services/Optimizer.ts"
 import type { Policy } from "../services/Policy.ts"
 import type { Questions, QuestionsUnreadable } from "../services/Questions.ts"
-import type { Retriever } from "../services/Retriever.ts"
+import { Retriever } from "../services/Retriever.ts"
 import type { Reward } from "../services/Reward.ts"
 import { RunLog, type RunLogError } from "../services/RunLog.ts"
 import type { Tokenizer } from "../services/Tokenizer.ts"
@@ -63,6 +63,8 @@ export type Requirements = Policy | Optimizer | Retriever | Reward | Tokenizer |
 export interface Options {
   /** Held-out questions; without them the run is not evaluated. */
   readonly evaluation?: Stream.Stream<Question, QuestionsUnreadable> | undefined
+  /** What evaluations search instead of the training run's retriever: the encyclopedia of a held-out world. */
+  readonly evaluationRetriever?: Retriever["Service"] | undefined
   /** Whether to go on from the newest checkpoint. Without one the run begins. */
   readonly resume?: boolean | undefined
   /** Trajectories of each step that go into the log. Default 4. */
@@ -99,11 +101,14 @@ const evaluate = Effect.fn("Train.evaluate")(function*(config: RunConfig, option
   const questions = config.evaluation.questions === null
     ? options.evaluation
     : Stream.take(options.evaluation, config.evaluation.questions)
-  return yield* Evaluate.run(questions, {
+  const run = Evaluate.run(questions, {
     ...rolloutOptions(config),
     groupSize: 1,
     sampling: RunPlan.evaluationSampling(config)
   })
+  return yield* options.evaluationRetriever === undefined
+    ? run
+    : Effect.provideService(run, Retriever, options.evaluationRetriever)
 })
 
 const evaluationMetrics = (evaluation: Evaluate.Evaluation | null): Record<string, number> =>

@@ -1,0 +1,76 @@
+/**
+ * Runs a configuration in a folder and shows it. `train` and `start` share it.
+ *
+ * @since 0.1.0
+ */
+import { Clock, Console, Effect, Stream } from "effect"
+import { CliError } from "effect/cli"
+import type { Question } from "../domain/Question.ts"
+import type { RunConfig } from "../domain/RunConfigSchema.ts"
+import * as Train from "../programs/Train.ts"
+import type { QuestionsUnreadable } from "../services/Questions.ts"
+import type { Retriever } from "../services/Retriever.ts"
+import type { RunFolder } from "./runFolder.ts"
+import { style as terminalStyle } from "./style.ts"
+import { stepText } from "./trainView.ts"
+import { userError } from "./userError.ts"
+
+/**
+ * The exit code of a run that has nothing left to do.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const nothingToDoExitCode = 3
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  readonly folder: RunFolder
+  readonly config: RunConfig
+  readonly resume: boolean
+  /** The command that takes an interrupted run up again. */
+  readonly resumeCommand: string
+  readonly evaluation?: Stream.Stream<Question, QuestionsUnreadable> | undefined
+  readonly evaluationRetriever?: Retriever["Service"] | undefined
+}
+
+/**
+ * Trains, prints a line a step, and gives all reports without their trajectories but for the last step's.
+ *
+ * @category programs
+ * @since 0.1.0
+ */
+export const trainRun = Effect.fn("Cli.trainRun")(function*(options: Options) {
+  const { config, folder, resume, resumeCommand } = options
+  const style = yield* terminalStyle
+  const started = yield* Clock.currentTimeMillis
+  let made = 0
+  const report = Effect.fnUntraced(function*(step: Train.StepReport) {
+    if (step.step > 0) made++
+    const elapsed = ((yield* Clock.currentTimeMillis) - started) / 1000
+    yield* Console.log(stepText(step, elapsed / Math.max(1, made), style))
+    return step
+  })
+  return yield* Train.run(config, {
+    resume,
+    evaluation: options.evaluation,
+    evaluationRetriever: options.evaluationRetriever
+  }).pipe(
+    Stream.mapEffect(report),
+    Stream.runLast,
+    Effect.onInterrupt(() =>
+      Console.error(`\nInterrupted. ${folder.directory} holds the last whole step; go on with\n  ${resumeCommand}`)
+    ),
+    Effect.catchTag("NothingToDo", (error) =>
+      Effect.andThen(
+        Effect.sync(() => {
+          process.exitCode = nothingToDoExitCode
+        }),
+        Effect.fail(userError(error))
+      )),
+    Effect.catchIf((error) => !CliError.isCliError(error), (error) => Effect.fail(userError(error)))
+  )
+})

@@ -1,0 +1,117 @@
+/**
+ * The layers that a run configuration stands for.
+ *
+ * @since 0.1.0
+ */
+import { Duration, Effect, type FileSystem, Layer, Option, type Path } from "effect"
+import type { CliError } from "effect/cli"
+import type { RunConfig } from "../domain/RunConfigSchema.ts"
+import * as RunPlan from "../domain/RunPlan.ts"
+import * as CheckpointsFileSystem from "../layers/checkpoints/CheckpointsFileSystem.ts"
+import * as Pretrained from "../layers/model/Pretrained.ts"
+import * as PolicyEngine from "../layers/policy/PolicyEngine.ts"
+import * as QuestionsFile from "../layers/questions/QuestionsFile.ts"
+import * as RewardConfigured from "../layers/reward/RewardConfigured.ts"
+import * as RunLogFileSystem from "../layers/runlog/RunLogFileSystem.ts"
+import * as FairScheduler from "../programs/FairScheduler.ts"
+import type { Retriever } from "../services/Retriever.ts"
+import { Tokenizer } from "../services/Tokenizer.ts"
+import { shippedModel } from "./assets.ts"
+import { retrieverLayer } from "./retrieverFlags.ts"
+import type { RunFolder } from "./runFolder.ts"
+import { userError } from "./userError.ts"
+
+const friendly = <A, E extends Error, R>(layer: Layer.Layer<A, E, R>): Layer.Layer<A, CliError.UserError, R> =>
+  Layer.catch(layer, (error) => Layer.effectContext(Effect.fail(userError(error))))
+
+/**
+ * Where the model of a configuration is.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const modelOf = (config: RunConfig): string => config.model ?? shippedModel
+
+/**
+ * Policy, optimizer and tokenizer of a configuration, in a thread of their own; critic and reference policy where it uses
+ * them to learn.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const engineOf = (config: RunConfig, options?: { readonly learning?: boolean | undefined }) => {
+  const learning = options?.learning ?? true
+  const model = modelOf(config)
+  const critic = learning && RunPlan.usesCritic(config)
+  const reference = learning && RunPlan.usesReference(config)
+  const engine = PolicyEngine.layer({
+    model,
+    device: config.device === "auto" ? "wasm" : config.device,
+    critic,
+    reference
+  })
+  const withCritic = critic ? PolicyEngine.critic.pipe(Layer.provideMerge(engine)) : engine
+  const whole = reference ? PolicyEngine.reference.pipe(Layer.provideMerge(withCritic)) : withCritic
+  const tokenizer = Layer.effect(Tokenizer, Effect.map(Pretrained.open(model), (opened) => opened.tokenizer))
+  return friendly(Layer.merge(whole, tokenizer))
+}
+
+/**
+ * The search engine of a configuration.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const retrieverOf = (
+  { retriever }: RunConfig
+): Layer.Layer<Retriever, CliError.UserError, FileSystem.FileSystem | Path.Path> =>
+  retrieverLayer({
+    corpus: retriever.kind === "remote" ? Option.none() : Option.fromNullishOr(retriever.corpus),
+    remote: retriever.kind === "remote" ? Option.fromNullishOr(retriever.url) : Option.none(),
+    index: Option.none(),
+    engine: retriever.kind === "bm25" ? "bm25" : "lunr",
+    dialect: retriever.dialect,
+    timeout: Option.some(Duration.seconds(retriever.timeoutSeconds)),
+    retries: retriever.retries,
+    rateLimit: Option.none(),
+    cache: retriever.cache === 0 ? "off" : "memory"
+  })
+
+/**
+ * The training questions of a configuration.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const questionsOf = (path: string, config: RunConfig) =>
+  QuestionsFile.layer({ paths: [path], ...(config.questions.shuffle ? { seed: String(config.seed) } : {}) })
+
+/**
+ * Log and checkpoints of a run.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const storageOf = (folder: RunFolder, config: RunConfig) =>
+  Layer.mergeAll(
+    friendly(RunLogFileSystem.layer(folder.log)),
+    CheckpointsFileSystem.layer(folder.checkpoints, {
+      keepLast: config.checkpoints.keepLast,
+      keepBest: config.checkpoints.keepBest
+    })
+  )
+
+/**
+ * Everything that training asks for but its questions.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const servicesOf = (folder: RunFolder, config: RunConfig) =>
+  Layer.mergeAll(
+    engineOf(config),
+    retrieverOf(config),
+    RewardConfigured.layer(config.reward, config.compat),
+    storageOf(folder, config),
+    FairScheduler.layer
+  )

@@ -1,0 +1,69 @@
+/**
+ * What a person sees of a training run.
+ *
+ * @since 0.1.0
+ */
+import type { Evaluation } from "../programs/Evaluate.ts"
+import type { StepReport } from "../programs/Train.ts"
+import type { Style } from "./style.ts"
+
+const short = (value: number | undefined, digits = 2): string =>
+  value === undefined ? "–" : value.toFixed(digits).replace(/^(-?)0\./, "$1.")
+
+const time = (seconds: number): string => {
+  const whole = Math.max(0, Math.round(seconds))
+  return whole < 60 ? `${whole} s` : whole < 3600
+    ? `${Math.floor(whole / 60)} m ${whole % 60} s`
+    : `${Math.floor(whole / 3600)} h ${Math.floor(whole % 3600 / 60)} m`
+}
+
+const failures = (counts: Readonly<Record<string, number>>, style: Style): string => {
+  const texts = Object.entries(counts).map(([name, count]) => `${count} ${name}`)
+  return texts.length === 0 ? "" : style.bad(`  failed rollouts: ${texts.join(", ")}`)
+}
+
+/**
+ * Greedy scores in a few words: exact match in all and by hops, searches a question.
+ *
+ * @category formatting
+ * @since 0.1.0
+ */
+export const evaluationText = ({ failed, hops, total }: Evaluation): string => {
+  const byHops = Object.entries(hops).map(([hop, scores]) => `${hop} hop ${short(scores.em)}`)
+  return [
+    `EM ${short(total.em)} of ${total.n}`,
+    ...(byHops.length === 0 ? [] : [`(${byHops.join(", ")})`]),
+    `searches ${short(total.searches)}`,
+    ...(failed === 0 ? [] : [`failed ${failed}`])
+  ].join("  ")
+}
+
+/**
+ * One step in a line, its evaluation in a second one. `rate` is steps a second so far, for the time that is left.
+ *
+ * @category formatting
+ * @since 0.1.0
+ */
+export const stepText = (report: StepReport, secondsPerStep: number, style: Style): string => {
+  const evaluation = report.evaluation === null
+    ? []
+    : [style.good(`      evaluation  ${evaluationText(report.evaluation)}`)]
+  if (report.step === 0) return evaluation.join("\n")
+  const { metrics } = report
+  const tokens = (metrics["state_tokens/total"] ?? 0) / Math.max(1e-9, report.seconds.rollout)
+  const facts = [
+    `reward ${short(metrics["reward/total/mean"])}`,
+    `searches ${short(metrics["env/number_of_valid_search"])}`,
+    `valid ${short(metrics["env/ratio_of_valid_action"])}`,
+    `length ${(metrics["response_length/mean"] ?? 0).toFixed(0)}`,
+    `KL ${short(metrics["actor/kl_loss"] ?? metrics["critic/kl"], 4)}`,
+    `entropy ${short(metrics["actor/entropy_loss"])}`,
+    `${tokens.toFixed(0)} tokens/s`,
+    `left ${time(secondsPerStep * (report.steps - report.step))}`
+  ]
+  const line = `${
+    style.heading(`step ${String(report.step).padStart(String(report.steps).length)}/${report.steps}`)
+  }  ${facts.join("  ")}${failures(report.failures, style)}`
+  const stopped = report.stopped === null ? [] : [style.bad(`      stopped early: ${report.stopped}`)]
+  return [line, ...evaluation, ...stopped].join("\n")
+}
