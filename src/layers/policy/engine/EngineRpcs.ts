@@ -68,7 +68,7 @@ const Metrics = Schema.Record(Schema.String, Schema.Finite)
 export const StartOptions = Schema.Struct({
   /** The folder or file of the model, tokenizer beside it. */
   model: Schema.String,
-  device: Schema.Literals(["wasm", "tensorflow", "cpu"]),
+  device: Schema.Literals(["wasm", "tensorflow", "torch", "cpu"]),
   threads: Schema.optionalKey(Schema.Int),
   limitBytes: Schema.optionalKey(Schema.Finite),
   critic: Schema.optionalKey(Schema.Boolean),

@@ -8,6 +8,7 @@ import { LearnerUnavailable } from "../../../services/Optimizer.ts"
 import { type PolicySession, PolicyUnavailable } from "../../../services/Policy.ts"
 import * as DeviceCpu from "../../device/DeviceCpu.ts"
 import * as DeviceTensorFlow from "../../device/DeviceTensorFlow.ts"
+import * as DeviceTorch from "../../device/DeviceTorch.ts"
 import * as DeviceWasm from "../../device/DeviceWasm.ts"
 import * as Pretrained from "../../model/Pretrained.ts"
 import * as Engine from "./Engine.ts"
@@ -25,6 +26,8 @@ export const deviceLayer = ({ device, limitBytes, threads }: StartOptions) => {
       return DeviceWasm.layer({ threads, limitBytes })
     case "tensorflow":
       return DeviceTensorFlow.layer({ limitBytes })
+    case "torch":
+      return DeviceTorch.layer()
     case "cpu":
       return DeviceCpu.layer({ limitBytes })
   }
