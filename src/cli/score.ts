@@ -19,7 +19,7 @@ const sourceOf = (
   dataSource: Option.Option<string>
 ): Score.Source<TextFile.FileUnreadable, Stdio.Stdio> => {
   const name = file.split(/[/\\]/).at(-1) ?? file
-  const stem = name.replace(/\.(?:jsonl?|ndjson)?(?:\.gz)?$/, "")
+  const stem = name.replace(/\.(?:jsonl?|ndjson|log|txt)?(?:\.gz)?$/, "")
   return file === "-"
     ? {
       path: "standard input",
