@@ -12,6 +12,7 @@ import { pretrain } from "./pretrain.ts"
 import { rollout } from "./rollout.ts"
 import { score } from "./score.ts"
 import { search } from "./search.ts"
+import { serve } from "./serve.ts"
 import { train } from "./train.ts"
 import { world } from "./world.ts"
 
@@ -22,6 +23,7 @@ export const commands = [
   world,
   search,
   index,
+  serve,
   score,
   rollout,
   data,
