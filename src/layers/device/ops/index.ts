@@ -6,6 +6,7 @@
  */
 export * from "./adamW.ts"
 export * from "./attention.ts"
+export * from "./captured.ts"
 export * from "./embedding.ts"
 export * from "./kernel.ts"
 export * from "./packing.ts"

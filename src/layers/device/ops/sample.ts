@@ -48,6 +48,26 @@ const thresholds = (probabilities: tf.Tensor, rows: SamplingRows): tf.Tensor => 
 }
 
 /**
+ * {@link sample} on a device with the fused kernel, for settings that lie on the device already.
+ *
+ * @category operations
+ * @since 0.1.0
+ */
+export const sampleFused = (
+  logits: tf.Tensor,
+  rows: {
+    readonly temperature: tf.Tensor
+    readonly topK: tf.Tensor
+    readonly topP: tf.Tensor
+    readonly uniform: tf.Tensor
+  }
+): Sampled => {
+  const { temperature, topK, topP, uniform } = rows
+  const outputs = runFused("SrSample", { logits, temperature, topK, topP, uniform })
+  return { ids: output(outputs, 0), logProb: output(outputs, 1), modelLogProb: output(outputs, 2) }
+}
+
+/**
  * Draws one token a row of `logits [S, V]`. The distribution is the softmax at the row's temperature, cut to its `topK`
  * likeliest tokens (0: all) and of these to the smallest set whose mass reaches `topP`, ties at the border kept; the
  * token is the first in vocabulary order whose cumulated probability exceeds the row's uniform number, so a row's
@@ -59,16 +79,15 @@ const thresholds = (probabilities: tf.Tensor, rows: SamplingRows): tf.Tensor => 
 export const sample = (logits: tf.Tensor, rows: SamplingRows): Sampled => {
   const [count = 0, vocab = 0] = logits.shape
   if (hasKernel("SrSample")) {
-    const inputs = {
-      logits,
+    const tensors = {
       temperature: tf.tensor1d(rows.temperature),
       topK: tf.tensor1d(rows.topK, "int32"),
       topP: tf.tensor1d(rows.topP),
       uniform: tf.tensor1d(rows.uniform)
     }
-    const outputs = runFused("SrSample", inputs)
-    tf.dispose([inputs.temperature, inputs.topK, inputs.topP, inputs.uniform])
-    return { ids: output(outputs, 0), logProb: output(outputs, 1), modelLogProb: output(outputs, 2) }
+    const sampled = sampleFused(logits, tensors)
+    tf.dispose([tensors.temperature, tensors.topK, tensors.topP, tensors.uniform])
+    return sampled
   }
   return tf.tidy(() => {
     const greedy = rows.temperature.some((t) => t === 0)

@@ -5,8 +5,10 @@
  */
 import * as tf from "@tensorflow/tfjs-core"
 import { DeviceFailed, OutOfDeviceMemory } from "../../../services/Device.ts"
+import type { CapturedInput, CapturingBackend } from "../ops/captured.ts"
 import { checkLimit } from "../tfjs.ts"
 import { type Addon, type Handle, type HostArray, type Result, scalarType, type Value } from "./addon.ts"
+import { unaryResult } from "./operators.ts"
 
 /** Arrays of ids and lengths up to this size are kept on JavaScript's side too. */
 const mirrored = 1 << 16
@@ -50,59 +52,6 @@ const sameShape = (a: ReadonlyArray<number>, b: ReadonlyArray<number>): boolean 
 const property = (value: object, name: string): string =>
   name in value ? String(Object.getOwnPropertyDescriptor(value, name)?.value ?? "") : ""
 
-/**
- * An operator of ATen by name, looked up at its first use. Returns what the operator returns.
- *
- * @category constructors
- * @since 0.1.0
- */
-export const operator = (
-  name: string,
-  overload = ""
-): (torch: TorchBackend, ...args: ReadonlyArray<Value>) => Result => {
-  let id = -1
-  return (torch, ...args) => {
-    if (id === -1) id = torch.lookUp(name, overload)
-    return torch.call(id, args)
-  }
-}
-
-/**
- * An operator with one tensor as its result.
- *
- * @category constructors
- * @since 0.1.0
- */
-export const unaryResult = (
-  name: string,
-  overload = ""
-): (torch: TorchBackend, ...args: ReadonlyArray<Value>) => Handle => {
-  const run = operator(name, overload)
-  return (torch, ...args) => {
-    const result = run(torch, ...args)
-    if (typeof result !== "number") throw new TypeError(`${name} gave no single tensor`)
-    return result
-  }
-}
-
-/**
- * An operator with several tensors as its result.
- *
- * @category constructors
- * @since 0.1.0
- */
-export const listResult = (
-  name: string,
-  overload = ""
-): (torch: TorchBackend, ...args: ReadonlyArray<Value>) => ReadonlyArray<Handle> => {
-  const run = operator(name, overload)
-  return (torch, ...args) => {
-    const result = run(torch, ...args)
-    if (!Array.isArray(result)) throw new TypeError(`${name} gave no list of tensors`)
-    return result.map((handle: Result) => typeof handle === "number" ? handle : 0)
-  }
-}
-
 const full = unaryResult("aten::full")
 const toType = unaryResult("aten::_to_copy")
 
@@ -120,16 +69,29 @@ export interface TorchOptions {
 }
 
 /**
+ * Runs computations that are recorded under keys.
+ *
  * @category models
  * @since 0.1.0
  */
-export class TorchBackend extends tf.KernelBackend {
+export interface RecordedComputations {
+  readonly run: CapturingBackend["captured"]
+  readonly dispose: () => void
+}
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export class TorchBackend extends tf.KernelBackend implements CapturingBackend {
   readonly addon: Addon
   readonly name: string
   readonly device: string
   readonly low: boolean
   readonly isCard: boolean
   limitBytes = Number.POSITIVE_INFINITY
+  /** Recorded computations, on a card. */
+  graphs: RecordedComputations | undefined
   #stored = 0
 
   constructor(addon: Addon, options: TorchOptions) {
@@ -290,7 +252,21 @@ export class TorchBackend extends tf.KernelBackend {
   }
 
   override write(values: tf.BackendValues, shape: Array<number>, dtype: tf.DataType): object {
-    return this.#store(values, shape, dtype, 1)
+    return this.upload(values, shape, dtype)
+  }
+
+  get captures(): boolean {
+    return this.graphs !== undefined
+  }
+
+  captured(
+    key: string,
+    inputs: Readonly<Record<string, CapturedInput>>,
+    state: ReadonlyArray<tf.Tensor>,
+    compute: (inputs: (name: string) => tf.Tensor) => ReadonlyArray<tf.Tensor>
+  ): ReadonlyArray<tf.Tensor> {
+    if (this.graphs === undefined) throw new TypeError(`${this.name} cannot record computations`)
+    return this.graphs.run(key, inputs, state, compute)
   }
 
   override move(
@@ -307,13 +283,13 @@ export class TorchBackend extends tf.KernelBackend {
     )
   }
 
-  #store(values: tf.BackendValues, shape: ReadonlyArray<number>, dtype: tf.DataType, references: number): Stored {
+  /** Copies values to the device. */
+  upload(values: tf.BackendValues, shape: ReadonlyArray<number>, dtype: tf.DataType): Stored {
     const typed = toHost(values, dtype)
     if (this.limitBytes !== Number.POSITIVE_INFINITY) checkLimit(this.name, this.limitBytes, typed.length * 4)
     const handle = this.guard(() => this.addon.fromData(typed, shape, this.typeOf(dtype)))
     this.addon.keep(handle)
     const data = new Stored(handle, [...shape], dtype, false)
-    data.references = references
     if (typed instanceof Int32Array && typed.length <= mirrored) data.host = typed.slice()
     this.#stored++
     return data

@@ -8,6 +8,7 @@ import { Effect, FileSystem } from "effect"
 import { DeviceUnavailable } from "../../../services/Device.ts"
 import { type Addon, loadAddon } from "./addon.ts"
 import { TorchBackend, type TorchOptions } from "./backend.ts"
+import { Graphs } from "./graphs.ts"
 import { readInstallation } from "./installation.ts"
 import { cardAttention, processorAttention } from "./kernels/attention.ts"
 import { registerKernels } from "./kernels/define.ts"
@@ -26,6 +27,7 @@ const backendFor = (addon: Addon, options: TorchOptions): TorchBackend => {
   tf.env().set("PROD", true)
   const backend = new TorchBackend(addon, options)
   backend.activate()
+  if (backend.isCard) backend.graphs = new Graphs(backend)
   registerKernels(options.name, [
     ...elementwiseKernels,
     ...reductionKernels,

@@ -39,6 +39,83 @@ const padded = (count: number): number => {
   return size
 }
 
+/** New tokens through all layers: what goes into the last norm. */
+const layers = (
+  { config, parameters, tables }: Network,
+  cache: KvCache,
+  ids: tf.Tensor,
+  layout: Ops.Paged,
+  slots: tf.Tensor
+): tf.Tensor => {
+  const scale = attentionScale(config)
+  const angles = Ops.rotary(layout.tokenPos, tables.cos, tables.sin)
+  let x: tf.Tensor = tf.gather(parameters.get(embedding), ids)
+  for (let layer = 0; layer < config.layers; layer++) {
+    const input = x
+    x = tf.tidy(() =>
+      layerForward(parameters, config, layer, input, angles, (q, k, v) => {
+        const pool = cache.append(layer, k, v, slots)
+        const out = Ops.pagedAttention(q, pool, layout, scale)
+        return { out, residual: out }
+      }).y
+    )
+    input.dispose()
+  }
+  return x
+}
+
+const logits = ({ config, parameters }: Network, x: tf.Tensor): tf.Tensor => {
+  const hidden = Ops.rmsNormForward(x, parameters.get(finalNorm), config.rmsNormEps)
+  return tf.matMul(hidden, parameters.get(config.tieWordEmbeddings ? embedding : outputHead), false, true)
+}
+
+/** A step of decoding on a device that records it once for each of its sizes. Rows of padding draw greedily. */
+const capturedStep = (
+  network: Network,
+  cache: KvCache,
+  capturing: Ops.CapturingBackend,
+  host: Ops.PagedTokens & { readonly ids: Int32Array; readonly slots: Int32Array },
+  draws: ReadonlyArray<NonNullable<StepSequence["draw"]>>
+): Ops.Sampled => {
+  const { config, parameters, tables } = network
+  const { blockTable, ids, maxBlocks, slots, tokenPos, tokenSeq } = host
+  const rows = ids.length
+  const floats = (name: "temperature" | "topP" | "uniform") =>
+    Float32Array.from(ids, (_, row) => draws[row]?.[name] ?? 0)
+  const inputs = {
+    ids: { values: ids, shape: [rows] },
+    tokenSeq: { values: tokenSeq, shape: [rows] },
+    tokenPos: { values: tokenPos, shape: [rows] },
+    slots: { values: slots, shape: [rows] },
+    blockTable: { values: blockTable, shape: [rows, maxBlocks] },
+    temperature: { values: floats("temperature"), shape: [rows] },
+    topK: { values: Int32Array.from(ids, (_, row) => draws[row]?.topK ?? 0), shape: [rows] },
+    topP: { values: floats("topP"), shape: [rows] },
+    uniform: { values: floats("uniform"), shape: [rows] }
+  }
+  const pools = Array.from({ length: config.layers }, (_, layer) => cache.pool(layer))
+  const state = [
+    tables.cos,
+    ...parameters.specs.map(({ name }) => parameters.get(name)),
+    ...pools.flatMap(({ k, v }) => [k, v])
+  ]
+  const [drawn, logProb, modelLogProb] = capturing.captured(`decode ${rows} ${maxBlocks}`, inputs, state, (input) => {
+    const layout = { blockTable: input("blockTable"), tokenSeq: input("tokenSeq"), tokenPos: input("tokenPos") }
+    const x = layers(network, cache, input("ids"), layout, input("slots"))
+    const sampled = Ops.sampleFused(logits(network, x), {
+      temperature: input("temperature"),
+      topK: input("topK"),
+      topP: input("topP"),
+      uniform: input("uniform")
+    })
+    return [sampled.ids, sampled.logProb, sampled.modelLogProb]
+  })
+  if (drawn === undefined || logProb === undefined || modelLogProb === undefined) {
+    throw new RangeError("a captured step gave too few tensors")
+  }
+  return { ids: drawn, logProb, modelLogProb }
+}
+
 /**
  * Runs a step, decoding sequences first, and returns the tokens drawn in the order of the sequences that draw. A step of
  * decoding alone is padded to one of a few sizes.
@@ -47,7 +124,7 @@ const padded = (count: number): number => {
  * @since 0.1.0
  */
 export const step = (
-  { config, parameters, tables }: Network,
+  network: Network,
   cache: KvCache,
   sequences: ReadonlyArray<StepSequence>
 ): Ops.Sampled | undefined => {
@@ -85,27 +162,15 @@ export const step = (
   })
   for (let row = sequences.length; row < rows; row++) tokenSeq[token++] = row
 
-  const scale = attentionScale(config)
-  const layout = Ops.paged({ blockTable, maxBlocks, tokenSeq, tokenPos }, blockSize)
-  const angles = Ops.rotary(layout.tokenPos, tables.cos, tables.sin)
-  const slotTensor = tf.tensor1d(slots, "int32")
-  let x: tf.Tensor = tf.gather(parameters.get(embedding), tf.tensor1d(ids, "int32"))
-  for (let layer = 0; layer < config.layers; layer++) {
-    const input = x
-    x = tf.tidy(() =>
-      layerForward(parameters, config, layer, input, angles, (q, k, v) => {
-        const pool = cache.append(layer, k, v, slotTensor)
-        const out = Ops.pagedAttention(q, pool, layout, scale)
-        return { out, residual: out }
-      }).y
-    )
-    input.dispose()
+  const capturing = Ops.capturingBackend()
+  if (capturing !== undefined && decoding && draws.length === sequences.length) {
+    return capturedStep(network, cache, capturing, { ids, tokenSeq, tokenPos, slots, blockTable, maxBlocks }, draws)
   }
+  const layout = Ops.paged({ blockTable, maxBlocks, tokenSeq, tokenPos }, blockSize)
+  const x = layers(network, cache, tf.tensor1d(ids, "int32"), layout, tf.tensor1d(slots, "int32"))
   if (draws.length === 0) return undefined
   const wanted = last.length === tokens ? x : tf.gather(x, tf.tensor1d(last, "int32"))
-  const hidden = Ops.rmsNormForward(wanted, parameters.get(finalNorm), config.rmsNormEps)
-  const head = parameters.get(config.tieWordEmbeddings ? embedding : outputHead)
-  return Ops.sample(tf.matMul(hidden, head, false, true), {
+  return Ops.sample(logits(network, wanted), {
     temperature: Float32Array.from(draws, (draw) => draw.temperature),
     topK: Int32Array.from(draws, (draw) => draw.topK),
     topP: Float32Array.from(draws, (draw) => draw.topP),

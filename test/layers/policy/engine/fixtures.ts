@@ -1,12 +1,14 @@
 /** Reference models and devices for the engine's tests. */
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert } from "@effect/vitest"
-import { Effect, Layer } from "effect"
+import { Effect, type FileSystem, Layer, type Path } from "effect"
 import { existsSync, readFileSync } from "node:fs"
 import * as DeviceCpu from "../../../../src/layers/device/DeviceCpu.ts"
 import * as DeviceTensorFlow from "../../../../src/layers/device/DeviceTensorFlow.ts"
+import * as DeviceTorch from "../../../../src/layers/device/DeviceTorch.ts"
 import * as DeviceWasm from "../../../../src/layers/device/DeviceWasm.ts"
 import { locate } from "../../../../src/layers/device/tensorflow/load.ts"
+import { locate as locateTorch } from "../../../../src/layers/device/torch/load.ts"
 import type { Tokenizer } from "../../../../src/services/Tokenizer.ts"
 
 const data = new URL("../../../../../shared/data/tiny-models/", import.meta.url)
@@ -20,13 +22,17 @@ export const noModels = existsSync(data) ? undefined : "../shared/data/tiny-mode
 /** The parsed golden file of a reference model. */
 export const golden = <A>(name: string): A => JSON.parse(readFileSync(`${model(name)}/golden.json`, "utf8"))
 
-const tensorFlow = await Effect.runPromise(
-  locate.pipe(
+const why = <A>(
+  located: Effect.Effect<A, { readonly message: string }, FileSystem.FileSystem | Path.Path>
+): Promise<string | undefined> =>
+  Effect.runPromise(located.pipe(
     Effect.as(undefined),
     Effect.catch((error) => Effect.succeed(error.message)),
     Effect.provide(NodeServices.layer)
-  )
-)
+  ))
+
+const tensorFlow = await why(locate)
+const torch = await why(locateTorch)
 
 /** Every device of this machine that tests of whole models may use. */
 export const devices = [
@@ -36,6 +42,11 @@ export const devices = [
     name: "DeviceTensorFlow",
     layer: Layer.orDie(DeviceTensorFlow.layer().pipe(Layer.provide(NodeServices.layer))),
     absent: tensorFlow
+  },
+  {
+    name: "DeviceTorch",
+    layer: Layer.orDie(DeviceTorch.layer({ device: "cpu" }).pipe(Layer.provide(NodeServices.layer))),
+    absent: torch
   }
 ] as const
 

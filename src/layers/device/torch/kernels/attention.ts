@@ -4,7 +4,8 @@
  * @since 0.1.0
  */
 import { scalarType } from "../addon.ts"
-import { listResult, operator, type TorchBackend, unaryResult } from "../backend.ts"
+import type { TorchBackend } from "../backend.ts"
+import { listResult, operator, unaryResult } from "../operators.ts"
 import { type Call, several, type TorchKernel } from "./define.ts"
 
 const attention = listResult("search_r1::attention")

@@ -5,7 +5,8 @@
  */
 import * as tf from "@tensorflow/tfjs-core"
 import { type Handle, scalarType } from "../addon.ts"
-import { type TorchBackend, unaryResult } from "../backend.ts"
+import type { TorchBackend } from "../backend.ts"
+import { unaryResult } from "../operators.ts"
 import { type Call, type Made, single, type TorchKernel } from "./define.ts"
 
 const matmul = unaryResult("aten::matmul")

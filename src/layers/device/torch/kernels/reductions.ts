@@ -5,7 +5,8 @@
  */
 import * as tf from "@tensorflow/tfjs-core"
 import { scalarType } from "../addon.ts"
-import { listResult, type TorchBackend, unaryResult } from "../backend.ts"
+import type { TorchBackend } from "../backend.ts"
+import { listResult, unaryResult } from "../operators.ts"
 import { type Call, several, single, type TorchKernel } from "./define.ts"
 import { asFloat } from "./elementwise.ts"
 
