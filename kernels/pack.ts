@@ -26,40 +26,47 @@ function transpose4(p: usize, s1: usize, s2: usize, s3: usize, out: usize, step:
  */
 export function packB(b: usize, rs: usize, cs: usize, rows: i32, cols: i32, out: usize, panelBytes: usize): void {
   let c = 0
+  if (cs == 4) {
+    // Row by row: rows are read in the order of memory, which hides its latency.
+    const whole = cols & ~(NR - 1)
+    for (let r = 0; r < rows; r++) {
+      let p = b + <usize>r * rs
+      let o = out + <usize>r * 64
+      for (let j = 0; j < whole; j += NR) {
+        const v0 = v128.load(p), v1 = v128.load(p, 16), v2 = v128.load(p, 32), v3 = v128.load(p, 48)
+        v128.store(o, v0)
+        v128.store(o, v1, 16)
+        v128.store(o, v2, 32)
+        v128.store(o, v3, 48)
+        p += 64
+        o += panelBytes
+      }
+    }
+    c = whole
+    out += <usize>(whole >> 4) * panelBytes
+  }
   for (; c + NR <= cols; c += NR) {
     let o = out
-    if (cs == 4) {
-      let p = b + <usize>c * 4
-      for (let r = 0; r < rows; r++) {
-        v128.store(o, v128.load(p))
-        v128.store(o, v128.load(p, 16), 16)
-        v128.store(o, v128.load(p, 32), 32)
-        v128.store(o, v128.load(p, 48), 48)
-        p += rs
-        o += 64
+    const p0 = b + <usize>c * cs
+    let r = 0
+    if (rs == 4) {
+      const s2 = cs * 2, s3 = cs * 3, s4 = cs * 4
+      for (; r + 4 <= rows; r += 4) {
+        const p = p0 + <usize>r * 4
+        transpose4(p, cs, s2, s3, o, 64)
+        transpose4(p + s4, cs, s2, s3, o + 16, 64)
+        transpose4(p + 2 * s4, cs, s2, s3, o + 32, 64)
+        transpose4(p + 3 * s4, cs, s2, s3, o + 48, 64)
+        o += 256
       }
-    } else {
-      const p0 = b + <usize>c * cs
-      let r = 0
-      if (rs == 4) {
-        const s2 = cs * 2, s3 = cs * 3, s4 = cs * 4
-        for (; r + 4 <= rows; r += 4) {
-          const p = p0 + <usize>r * 4
-          transpose4(p, cs, s2, s3, o, 64)
-          transpose4(p + s4, cs, s2, s3, o + 16, 64)
-          transpose4(p + 2 * s4, cs, s2, s3, o + 32, 64)
-          transpose4(p + 3 * s4, cs, s2, s3, o + 48, 64)
-          o += 256
-        }
+    }
+    for (; r < rows; r++) {
+      let p = p0 + <usize>r * rs
+      for (let j = 0; j < NR; j++) {
+        store<f32>(o + <usize>j * 4, load<f32>(p))
+        p += cs
       }
-      for (; r < rows; r++) {
-        let p = p0 + <usize>r * rs
-        for (let j = 0; j < NR; j++) {
-          store<f32>(o + <usize>j * 4, load<f32>(p))
-          p += cs
-        }
-        o += 64
-      }
+      o += 64
     }
     out += panelBytes
   }
@@ -83,28 +90,36 @@ export function packB(b: usize, rs: usize, cs: usize, rows: i32, cols: i32, out:
  * a group of height h is at `group + (k * h + r) * 4`. Groups follow each other at `depth * 24` bytes.
  */
 export function packA(a: usize, rs: usize, cs: usize, rows: i32, depth: i32, out: usize): void {
-  for (let r = 0; r < rows; r += MR) {
+  let begin = 0
+  if (rs == 4) {
+    // Column by column, as they lie in memory; each group of rows is a stream of its own.
+    const groups = rows / MR
+    const between = <usize>depth * 24
+    for (let k = 0; k < depth; k++) {
+      let p = a + <usize>k * cs
+      let o = out + <usize>k * 24
+      for (let g = 0; g < groups; g++) {
+        v128.store(o, v128.load(p))
+        store<u64>(o, load<u64>(p, 16), 16)
+        p += 24
+        o += between
+      }
+    }
+    begin = groups * MR
+  }
+  for (let r = begin; r < rows; r += MR) {
     const h = min(MR, rows - r)
     let o = out + <usize>(r * depth) * 4
     let p = a + <usize>r * rs
-    if (rs == 4 && h == MR) {
-      for (let k = 0; k < depth; k++) {
-        v128.store(o, v128.load(p))
-        store<u64>(o, load<u64>(p, 16), 16)
-        p += cs
-        o += 24
+    const step = <usize>h * 4
+    for (let k = 0; k < depth; k++) {
+      let q = p
+      for (let i: usize = 0; i < step; i += 4) {
+        store<f32>(o + i, load<f32>(q))
+        q += rs
       }
-    } else {
-      const step = <usize>h * 4
-      for (let k = 0; k < depth; k++) {
-        let q = p
-        for (let i: usize = 0; i < step; i += 4) {
-          store<f32>(o + i, load<f32>(q))
-          q += rs
-        }
-        p += cs
-        o += step
-      }
+      p += cs
+      o += step
     }
   }
 }

@@ -9,9 +9,9 @@ import { elementChunk, rowChunk } from "./fused.ts"
 import { checkIndices, type Kernel } from "./kernel.ts"
 import { multiply } from "./matmul.ts"
 
-/** Logits held at once: 4 MiB, which the caches share with the operands. */
-const tileElements = 1 << 20
-const tileColumns = 2048
+/** Logits held at once: 1 MiB, so that the second-level caches still have them when they are read again. */
+const tileElements = 1 << 18
+const tileColumns = 512
 
 interface Tiles {
   readonly rows: number
