@@ -184,15 +184,39 @@ export const relationsOf: Readonly<Record<EntityKind, ReadonlyArray<Relation>>> 
   city: relations.filter(({ subject }) => subject === "city")
 }
 
-const blank = /\{([soab])\}/g
+type Blank = "s" | "o" | "a" | "b"
+
+const isBlank = (name: string): name is Blank => name === "s" || name === "o" || name === "a" || name === "b"
+
+interface Piece {
+  readonly before: string
+  readonly blank: Blank | undefined
+}
+
+/** A template as what stands before each blank, and behind the last; its first letter is a capital. */
+const compile = (template: string): ReadonlyArray<Piece> => {
+  const text = template.charAt(0).toUpperCase() + template.slice(1)
+  return text.split("}").map((piece) => {
+    const [before = "", blank = ""] = piece.split("{")
+    return { before, blank: isBlank(blank) ? blank : undefined }
+  })
+}
+
+const compiled = new Map<string, ReadonlyArray<Piece>>()
 
 /**
- * Fills the blanks of a template.
+ * Fills the blanks of a template. The text begins with a capital letter.
  *
  * @category formatting
  * @since 0.1.0
  */
-export const fill = (template: string, values: { readonly [blank in "s" | "o" | "a" | "b"]?: string }): string => {
-  const text = template.replace(blank, (_, name: "s" | "o" | "a" | "b") => values[name] ?? "")
-  return text.charAt(0).toUpperCase() + text.slice(1)
+export const fill = (template: string, values: { readonly [blank in Blank]?: string }): string => {
+  let pieces = compiled.get(template)
+  if (pieces === undefined) {
+    pieces = compile(template)
+    compiled.set(template, pieces)
+  }
+  let text = ""
+  for (const { before, blank } of pieces) text += blank === undefined ? before : before + (values[blank] ?? "")
+  return pieces[0]?.before === "" ? text.charAt(0).toUpperCase() + text.slice(1) : text
 }

@@ -240,7 +240,10 @@ export const make = (options: { readonly seed: string; readonly size?: Size | un
     const prng = Prng.make(`${seed}/entity/${index}`)
     const kind = kindOf(index)
     const name = nameOf(index)
-    const facts = relationsOf[kind].map((relation) => ({ relation, ...object(prng, relation, index) }))
+    const facts = relationsOf[kind].map((relation) => {
+      const { entity, value } = object(prng, relation, index)
+      return { relation, value, entity }
+    })
     const text = Prng.shuffle(prng, facts)
       .map(({ relation, value }, position) => {
         const sentence = at(relation.sentences, prng.below(relation.sentences.length))
