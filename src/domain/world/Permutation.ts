@@ -40,21 +40,20 @@ const mix = (value: number): number => {
 export const make = (prng: Prng, size: number): Permutation => {
   let bits = 1
   while (4 ** bits < size) bits++
-  const half = 2 ** bits
-  const mask = half - 1
+  const mask = 2 ** bits - 1
   const keys = Array.from({ length: rounds }, () => prng.uint32())
   const walk = (order: ReadonlyArray<number>, start: number): number => {
     let value = start
     do {
-      let left = Math.floor(value / half)
-      let right = value % half
-      for (const key of order) {
-        const next = left ^ (mix(right ^ key) & mask)
+      let left = value >>> bits
+      let right = value & mask
+      for (let round = 0; round < rounds; round++) {
+        const next = left ^ (mix(right ^ (order[round] ?? 0)) & mask)
         left = right
         right = next
       }
       // the halves change places once more, so that the keys in reverse undo the network
-      value = right * half + left
+      value = ((right << bits) | left) >>> 0
     } while (value >= size)
     return value
   }

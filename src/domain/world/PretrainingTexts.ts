@@ -102,24 +102,29 @@ const observationOptions = {
 
 /** Puts a text together from pieces that are to be learned or not. */
 const writing = (vocabulary: Vocabulary) => {
-  const ids: Array<number> = []
-  const mask: Array<number> = []
-  const append = (encoded: Int32Array, learned: boolean): void => {
-    for (const id of encoded) {
-      ids.push(id)
-      mask.push(learned ? 1 : 0)
-    }
+  const pieces: Array<{ readonly ids: Int32Array; readonly learned: boolean }> = []
+  let length = 0
+  const append = (ids: Int32Array, learned: boolean): void => {
+    pieces.push({ ids, learned })
+    length += ids.length
   }
   return {
     append,
     given: (text: string): void => append(vocabulary.encode(text), false),
     learned: (text: string): void => append(vocabulary.encode(text), true),
-    finish: (kind: ExampleKind): Example => ({
-      kind,
-      ids: Int32Array.from(ids),
+    finish: (kind: ExampleKind): Example => {
+      const ids = new Int32Array(length)
+      const lossMask = new Uint8Array(length)
+      let start = 0
+      for (const piece of pieces) {
+        ids.set(piece.ids, start)
+        if (piece.learned) lossMask.fill(1, start, start + piece.ids.length)
+        start += piece.ids.length
+      }
       // nothing comes before the first token that could predict it
-      lossMask: Uint8Array.from(mask, (learned, position) => position === 0 ? 0 : learned)
-    })
+      lossMask[0] = 0
+      return { kind, ids, lossMask }
+    }
   }
 }
 

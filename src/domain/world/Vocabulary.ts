@@ -119,7 +119,7 @@ const make = (options: {
     const encoded: Array<number> = []
     pieces.lastIndex = 0
     for (let match = pieces.exec(text); match !== null; match = pieces.exec(text)) encoded.push(idOf(match[0]))
-    return Int32Array.from(encoded)
+    return new Int32Array(encoded)
   }
   return {
     tokens,

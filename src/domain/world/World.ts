@@ -197,12 +197,19 @@ export const make = (options: { readonly seed: string; readonly size?: Size | un
     city: { start: firstCity, count: size.cities }
   }
   const kindOf = (index: number): EntityKind => index < size.people ? "person" : index < firstCity ? "company" : "city"
-  const nameOf = (index: number): string =>
+  const makeName = (index: number): string =>
     index < size.people
       ? people.name(index)
       : index < firstCity
       ? companies.name(index - size.people)
       : cities.name(index - firstCity)
+
+  const names: Array<string | undefined> = []
+  const nameOf = (index: number): string => {
+    // a small world's names are all asked for again and again
+    if (entities > kept) return makeName(index)
+    return names[index] ??= makeName(index)
+  }
 
   const find = (name: string): number | undefined => {
     const words = name.toLowerCase().split(/\s+/).filter((word) => word !== "")

@@ -37,12 +37,22 @@ export const make = (world: World, vocabulary: Vocabulary): WorldSearch => {
 
 const indexed = (world: World, vocabulary: Vocabulary): WorldSearch["search"] => {
   const postings = vocabulary.tokens.map((): Array<number> => [])
-  const titles: Array<ReadonlySet<number>> = []
+  const titles: Array<Int32Array> = []
+  // the passage that a word was last found in: it counts once in each
+  const last = new Int32Array(vocabulary.tokens.length).fill(-1)
+  const add = (index: number, ids: Int32Array): void => {
+    for (const id of ids) {
+      if (last[id] === index) continue
+      last[id] = index
+      postings[id]?.push(index)
+    }
+  }
   for (let index = 0; index < world.entities; index++) {
     const { text, title } = document(world, index)
     const titleIds = vocabulary.encode(title)
-    titles.push(new Set(titleIds))
-    for (const id of new Set([...titleIds, ...vocabulary.encode(text)])) postings[id]?.push(index)
+    titles.push(titleIds)
+    add(index, titleIds)
+    add(index, vocabulary.encode(text))
   }
   return (query, topK) => {
     const scores = new Map<number, number>()
@@ -50,7 +60,7 @@ const indexed = (world: World, vocabulary: Vocabulary): WorldSearch["search"] =>
       const found = postings[id] ?? []
       const weight = Math.log(1 + world.entities / found.length)
       for (const index of found) {
-        scores.set(index, (scores.get(index) ?? 0) + weight * (titles[index]?.has(id) === true ? 2 : 1))
+        scores.set(index, (scores.get(index) ?? 0) + weight * (titles[index]?.includes(id) === true ? 2 : 1))
       }
     }
     return [...scores]
