@@ -52,6 +52,7 @@ const statusOf = (error: RetrieverError): number => {
     case "RetrieverTimeout":
       return 504
     case "RetrieverUnavailable":
+    case "RetrieverQuotaExceeded":
       return 503
     case "RetrieverRejected":
     case "RetrieverMalformedJson":

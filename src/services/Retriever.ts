@@ -92,6 +92,21 @@ export class RetrieverUnexpectedShape
 }
 
 /**
+ * The searches that were paid for, or that a run may spend, are used up.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class RetrieverQuotaExceeded extends Schema.TaggedError<RetrieverQuotaExceeded>()("RetrieverQuotaExceeded", {
+  retriever: Schema.String,
+  reason: Schema.String
+}) {
+  override get message() {
+    return `${this.retriever} has no searches left: ${this.reason}`
+  }
+}
+
+/**
  * The engine itself failed on a query.
  *
  * @category errors
@@ -118,6 +133,7 @@ export const RetrieverError = Schema.Union([
   RetrieverRejected,
   RetrieverMalformedJson,
   RetrieverUnexpectedShape,
+  RetrieverQuotaExceeded,
   RetrieverFailed
 ])
 
@@ -143,6 +159,7 @@ export const isRetryable = (error: RetrieverError): boolean => {
     case "RetrieverRejected":
       return error.status >= 500 || error.status === 408 || error.status === 425 || error.status === 429
     case "RetrieverUnexpectedShape":
+    case "RetrieverQuotaExceeded":
     case "RetrieverFailed":
       return false
   }

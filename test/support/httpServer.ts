@@ -12,6 +12,7 @@ export interface TestServer {
   /** Bodies of the requests so far, in order of arrival. */
   readonly bodies: Array<string>
   readonly headers: Array<IncomingMessage["headers"]>
+  readonly urls: Array<string>
   /** Connections that are open now. */
   readonly open: () => number
   /** Waits until a condition holds, looking again each millisecond of the (live) clock. */
@@ -26,6 +27,7 @@ export const serve = (handler: Handler): Effect.Effect<TestServer, never, Scope.
       const sockets = new Set<Socket>()
       const bodies: Array<string> = []
       const headers: Array<IncomingMessage["headers"]> = []
+      const urls: Array<string> = []
       const http = createServer((request, response) => {
         const chunks: Array<Buffer> = []
         request.on("data", (chunk: Buffer) => chunks.push(chunk))
@@ -33,6 +35,7 @@ export const serve = (handler: Handler): Effect.Effect<TestServer, never, Scope.
           const body = Buffer.concat(chunks).toString("utf8")
           bodies.push(body)
           headers.push(request.headers)
+          urls.push(request.url ?? "")
           handler(body, response, request)
         })
         request.on("error", () => {})
@@ -48,7 +51,7 @@ export const serve = (handler: Handler): Effect.Effect<TestServer, never, Scope.
         const until = (condition: () => boolean): Effect.Effect<void> =>
           Effect.suspend(() => condition() ? Effect.void : Effect.andThen(Effect.sleep("1 millis"), until(condition)))
         resume(Effect.succeed({
-          server: { url: `http://127.0.0.1:${port}/retrieve`, bodies, headers, open: () => sockets.size, until },
+          server: { url: `http://127.0.0.1:${port}/retrieve`, bodies, headers, urls, open: () => sockets.size, until },
           close: () => {
             for (const socket of sockets) socket.destroy()
             http.close()

@@ -1,0 +1,154 @@
+/**
+ * Searches an index of Elasticsearch or OpenSearch.
+ *
+ * @since 0.1.0
+ */
+import { Effect, Layer, Redacted, Result, Schema } from "effect"
+import { HttpClient, HttpClientRequest } from "effect/http"
+import * as Corpus from "../../domain/Corpus.ts"
+import type { ScoredDocument } from "../../domain/Document.ts"
+import {
+  Retriever,
+  type RetrieverError,
+  RetrieverFailed,
+  RetrieverRejected,
+  RetrieverUnexpectedShape
+} from "../../services/Retriever.ts"
+import * as JsonHttp from "./jsonHttp.ts"
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  /** The cluster, for example `http://127.0.0.1:9200`. */
+  readonly url: string | URL
+  readonly index: string
+  /** Fields to search, with weights. Default `["title^2", "text", "contents"]`. */
+  readonly fields?: ReadonlyArray<string> | undefined
+  /** An API key (`Authorization: ApiKey …`). */
+  readonly apiKey?: Redacted.Redacted | undefined
+  /** A name and its password. */
+  readonly basic?: { readonly username: string; readonly password: Redacted.Redacted } | undefined
+}
+
+const Hit = Schema.Struct({
+  _id: Schema.String,
+  _score: Schema.NullOr(Schema.Finite),
+  _source: Schema.Record(Schema.String, Schema.Unknown)
+})
+const Failure = Schema.Struct({
+  type: Schema.optionalKey(Schema.String),
+  reason: Schema.optionalKey(Schema.NullOr(Schema.String))
+})
+const Answer = Schema.Struct({
+  hits: Schema.optionalKey(Schema.Struct({ hits: Schema.Array(Hit) })),
+  timed_out: Schema.optionalKey(Schema.Boolean),
+  error: Schema.optionalKey(Failure),
+  status: Schema.optionalKey(Schema.Int)
+})
+type Answer = typeof Answer.Type
+const decodeAnswer = Schema.decodeUnknownResult(Answer)
+const decodeAnswers = Schema.decodeUnknownResult(Schema.Struct({ responses: Schema.Array(Answer) }))
+
+/** A line break would end the query's line of `_msearch`; JSON escapes it. */
+const lines = (values: ReadonlyArray<unknown>): string => values.map((value) => `${JSON.stringify(value)}\n`).join("")
+
+const make = Effect.fnUntraced(function*(options: Options) {
+  const client = yield* HttpClient.HttpClient
+  const url = String(options.url).replace(/\/+$/, "")
+  const name = `RetrieverElastic(${options.index})`
+  const fields = options.fields ?? ["title^2", "text", "contents"]
+  const post = (path: string) =>
+    HttpClientRequest.post(`${url}/${path}`).pipe(
+      HttpClientRequest.acceptJson,
+      options.apiKey === undefined
+        ? (request) => request
+        : HttpClientRequest.setHeader("authorization", `ApiKey ${Redacted.value(options.apiKey)}`),
+      options.basic === undefined
+        ? (request) => request
+        : HttpClientRequest.basicAuth(options.basic.username, options.basic.password)
+    )
+
+  // `match` never fails on its text, unlike `query_string`, and equal scores are told apart by the shard's order
+  const query = (text: string, size: number) => ({
+    size,
+    query: { multi_match: { query: text, fields, type: "most_fields" } },
+    sort: ["_score", "_doc"],
+    track_scores: true,
+    _source: ["id", "title", "text", "contents"]
+  })
+
+  const documents = (answer: Answer): Effect.Effect<ReadonlyArray<ScoredDocument>, RetrieverError> => {
+    if (answer.error !== undefined) {
+      return Effect.fail(
+        new RetrieverRejected({
+          retriever: name,
+          status: answer.status ?? 500,
+          body: `${answer.error.type ?? "error"}: ${answer.error.reason ?? ""}`
+        })
+      )
+    }
+    if (answer.timed_out === true) {
+      return Effect.fail(
+        new RetrieverFailed({ retriever: name, cause: new Error("the cluster gave up before all shards answered") })
+      )
+    }
+    if (answer.hits === undefined) {
+      return Effect.fail(new RetrieverUnexpectedShape({ retriever: name, reason: "there are no \"hits\"" }))
+    }
+    const found: Array<ScoredDocument> = []
+    for (const { _id, _score, _source } of answer.hits.hits) {
+      const document = Corpus.fromJson({ id: _id, ..._source })
+      if (Result.isFailure(document)) {
+        return Effect.fail(
+          new RetrieverUnexpectedShape({ retriever: name, reason: `document ${_id}: ${document.failure}` })
+        )
+      }
+      found.push({ ...document.success, score: _score ?? 0 })
+    }
+    return Effect.succeed(found)
+  }
+
+  const unexpected = (error: { readonly message: string }) =>
+    new RetrieverUnexpectedShape({ retriever: name, reason: error.message })
+
+  return Retriever.of({
+    name,
+    search: Effect.fn("RetrieverElastic.search")(function*(text, { topK }) {
+      if (topK <= 0 || text.trim() === "") return []
+      const request = HttpClientRequest.bodyJsonUnsafe(
+        post(`${encodeURIComponent(options.index)}/_search`),
+        query(text, topK)
+      )
+      const json = yield* JsonHttp.execute(client, name, request)
+      return yield* documents(yield* Effect.mapError(Effect.fromResult(decodeAnswer(json)), unexpected))
+    }),
+    searchMany: Effect.fn("RetrieverElastic.searchMany")(function*(texts, { topK }) {
+      const asked = texts.flatMap((text, index) => topK <= 0 || text.trim() === "" ? [] : [{ text, index }])
+      const results: Array<ReadonlyArray<ScoredDocument>> = texts.map(() => [])
+      if (asked.length === 0) return results
+      const body = lines(asked.flatMap(({ text }) => [{ index: options.index }, query(text, topK)]))
+      const request = HttpClientRequest.bodyText(post("_msearch"), body, "application/x-ndjson")
+      const json = yield* JsonHttp.execute(client, name, request)
+      const { responses } = yield* Effect.mapError(Effect.fromResult(decodeAnswers(json)), unexpected)
+      if (responses.length !== asked.length) {
+        return yield* unexpected({ message: `${responses.length} responses for ${asked.length} queries` })
+      }
+      for (const [position, answer] of responses.entries()) {
+        results[asked[position]?.index ?? 0] = yield* documents(answer)
+      }
+      return results
+    })
+  })
+})
+
+/**
+ * Searches by the cluster's BM25. Documents hold `title` and `text`, or the reference's `contents`; a batch is one
+ * `_msearch`.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (options: Options): Layer.Layer<Retriever, never, HttpClient.HttpClient> =>
+  Layer.effect(Retriever, make(options))
