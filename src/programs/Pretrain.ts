@@ -125,6 +125,7 @@ export const run = (
 
     const restored = options.resume ? yield* restore(plan) : 0
     if (restored >= plan.steps) return yield* new NothingToDo({ step: restored, steps: plan.steps })
+    if (restored > 0) yield* Effect.logInfo(`going on behind step ${restored} of ${plan.steps}`)
     let done = restored
     let saved = restored
     const save = Effect.suspend(() => done === saved ? Effect.void : saveStep(done)).pipe(Effect.uninterruptible)
