@@ -1,0 +1,53 @@
+/**
+ * A real instruction-tuned model of 135 M weights. It is not part of the repository: `../shared/data/tiny-models/smollm2`
+ * tells how to get it; `SMOLLM2_DIRECTORY` names the folder it was put in.
+ */
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { greedy } from "../../../../src/domain/Sampling.ts"
+import * as Pretrained from "../../../../src/layers/model/Pretrained.ts"
+import * as Engine from "../../../../src/layers/policy/engine/Engine.ts"
+import type { ChatMessage } from "../../../../src/services/Tokenizer.ts"
+import { allClose, devices, golden, noModels } from "./fixtures.ts"
+
+const directory = process.env["SMOLLM2_DIRECTORY"]
+
+interface Conversations {
+  readonly cases: ReadonlyArray<{
+    readonly messages: ReadonlyArray<ChatMessage>
+    readonly text: string
+    readonly ids: ReadonlyArray<number>
+    readonly tokenLogprobs: ReadonlyArray<number>
+    readonly greedy: ReadonlyArray<number>
+    readonly greedyText: string
+  }>
+}
+
+for (const device of devices.filter(({ name }) => name !== "DeviceCpu")) {
+  const absent = directory === undefined ? "SMOLLM2_DIRECTORY names no folder" : noModels ?? device.absent
+  describe.skipIf(absent !== undefined)(
+    `SmolLM2-135M on ${device.name}${absent === undefined ? "" : `: ${absent}`}`,
+    () => {
+      it.effect("renders, scores and writes as transformers does", () =>
+        Effect.gen(function*() {
+          const { tokenizer, weights } = yield* Pretrained.open(directory ?? "")
+          const { policy } = yield* Engine.make(weights, tokenizer)
+          for (const expected of golden<Conversations>("smollm2").cases) {
+            const text = yield* tokenizer.applyChatTemplate(expected.messages, { addGenerationPrompt: true })
+            assert.strictEqual(text, expected.text)
+            const ids = tokenizer.encode(text)
+            assert.deepStrictEqual([...ids], expected.ids)
+            const [scores] = yield* policy.logProbs([ids])
+            // The record's rotary frequencies had been rounded to bfloat16, which is worth 0.0131; transformers over the
+            // checkpoint itself agrees to 2e-5.
+            allClose(scores!.logProbs.slice(1), expected.tokenLogprobs, 0.014, "log-probabilities")
+            const session = yield* policy.session({ promptKey: text, sample: 0, ids, seed: "s" })
+            const generation = yield* session.generate({ maxTokens: 24, sampling: greedy, stop: [] })
+            assert.deepStrictEqual([...generation.ids], expected.greedy)
+            assert.strictEqual(generation.text, expected.greedyText)
+          }
+        }).pipe(Effect.provide([device.layer, NodeServices.layer])), 300_000)
+    }
+  )
+}
