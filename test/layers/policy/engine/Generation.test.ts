@@ -52,7 +52,7 @@ for (const device of devices) {
       Effect.gen(function*() {
         const { scheduler } = yield* start(stories)
         const expected = golden<Stories>(stories)
-        const count = device.name === "DeviceCpu" ? 40 : expected.greedy_ids.length
+        const count = device.name === "DeviceCpu" ? 20 : expected.greedy_ids.length
         const session = yield* scheduler.session({
           promptKey: "p",
           sample: 0,
@@ -65,7 +65,7 @@ for (const device of devices) {
         assert.strictEqual(generation.finish, "length")
       }).pipe(Effect.provide([device.layer, NodeServices.layer])))
 
-    for (const name of ["hf/qwen2", "hf/qwen3", "hf/llama3"]) {
+    for (const name of device.name === "DeviceCpu" ? ["hf/qwen3"] : ["hf/qwen2", "hf/qwen3", "hf/llama3"]) {
       it.effect(`continues as transformers does, prompts of unlike lengths together: ${name}`, () =>
         Effect.gen(function*() {
           const { scheduler } = yield* start(name, { maxTokens: 100 })
