@@ -62,8 +62,13 @@ const tags = [
   "</answer>"
 ]
 
-/** Id of what stands before a question. */
-const questionId = 2 + tags.length
+/**
+ * The id of what stands before a question.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const questionId = 2 + tags.length
 
 const separator = "|"
 

@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import { ModelConfig } from "../ModelConfig.ts"
-import type { Vocabulary } from "./Vocabulary.ts"
+import { questionId, searchInstruction, type Vocabulary } from "./Vocabulary.ts"
 import { forms } from "./Words.ts"
 
 /**
@@ -77,7 +77,8 @@ const replace = (pattern: { readonly String: string } | { readonly Regex: string
  * @since 0.1.0
  */
 export const tokenizerJson = (vocabulary: Vocabulary): Readonly<Record<string, unknown>> => {
-  const whole = vocabulary.tokens.flatMap((content, id) =>
+  const tokens = vocabulary.tokens.map((token, id) => id === questionId ? searchInstruction : token)
+  const whole = tokens.flatMap((content, id) =>
     /^<.*>$/.test(content) || content.includes(" ") ? [{ content, id }] : []
   )
   const special = new Set([vocabulary.pad, vocabulary.endOfText])
@@ -114,8 +115,8 @@ export const tokenizerJson = (vocabulary: Vocabulary): Readonly<Record<string, u
     decoder: null,
     model: {
       type: "WordLevel",
-      vocab: Object.fromEntries(vocabulary.tokens.map((token, id) => [token, id])),
-      unk_token: vocabulary.tokens[vocabulary.unknown]
+      vocab: Object.fromEntries(tokens.map((token, id) => [token, id])),
+      unk_token: tokens[vocabulary.unknown]
     }
   }
 }

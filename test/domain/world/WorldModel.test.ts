@@ -20,31 +20,41 @@ describe("WorldModel", () => {
     for (const heads of [3, 128]) assert.match(WorldModel.sizeProblem({ hiddenSize: 128, heads }) ?? "", /128.*heads/)
   })
 
-  it.live("writes a tokenizer.json that encodes prompts, passages and turns to the same ids", () =>
-    Effect.gen(function*() {
-      const fs = yield* FileSystem.FileSystem
-      const directory = yield* fs.makeTempDirectoryScoped()
-      yield* fs.writeFileString(`${directory}/tokenizer.json`, JSON.stringify(WorldModel.tokenizerJson(vocabulary)))
-      yield* fs.writeFileString(`${directory}/config.json`, JSON.stringify({ eos_token_id: vocabulary.endOfText }))
-      const tokenizer = yield* TokenizerJson.make({ directory })
-      assert.strictEqual(tokenizer.vocabularySize, vocabulary.tokens.length)
-      assert.deepStrictEqual(tokenizer.endOfText, [vocabulary.endOfText])
-      const world = World.make({ seed: "file" })
-      const prng = Prng.make("file")
-      const same = (text: string) => {
-        const ids = vocabulary.encode(text)
-        assert.deepStrictEqual(tokenizer.encode(text), ids, text)
-        const decoded = vocabulary.decode(ids)
-        assert.deepStrictEqual(tokenizer.encode(decoded), ids, decoded)
-      }
-      same(invalidActionMessage)
-      for (let count = 0; count < 60; count++) {
-        const question = WorldQuestion.draw(world, prng, { hops: [1, 1, 1], comparison: 0.2, yesno: 0.2 })
-        same(renderPrompt("search", question.text))
-        same(wrapInformation(formatDocuments(question.gold.map((index) => World.document(world, index)))))
-        same(`<think> look up </think> <search> ${world.nameOf(question.gold[0] ?? 0)} </search>`)
-        same(`<think> done </think> <answer> ${question.answer} </answer> <eos>`)
-      }
-      same("They were born in a town that nobody knows: (12.5) don't!")
-    }).pipe(Effect.provide(NodeServices.layer)))
+  it.live.each(
+    [
+      ["recipe", Vocabulary.recipe],
+      ["world", Vocabulary.world]
+    ] as const
+  )(
+    "writes a tokenizer.json that encodes prompts, passages and turns to the same ids (%s)",
+    ([name, vocabulary]) =>
+      Effect.gen(function*() {
+        const fs = yield* FileSystem.FileSystem
+        const directory = yield* fs.makeTempDirectoryScoped()
+        yield* fs.writeFileString(`${directory}/tokenizer.json`, JSON.stringify(WorldModel.tokenizerJson(vocabulary)))
+        yield* fs.writeFileString(`${directory}/config.json`, JSON.stringify({ eos_token_id: vocabulary.endOfText }))
+        const tokenizer = yield* TokenizerJson.make({ directory })
+        assert.strictEqual(tokenizer.vocabularySize, vocabulary.tokens.length)
+        assert.deepStrictEqual(tokenizer.endOfText, [vocabulary.endOfText])
+        const world = World.make({ seed: "file" })
+        const prng = Prng.make("file")
+        const same = (text: string) => {
+          const ids = vocabulary.encode(text)
+          assert.deepStrictEqual(tokenizer.encode(text), ids, text)
+          assert.deepStrictEqual(tokenizer.encode(tokenizer.decode(ids)), ids, text)
+        }
+        const others = name === "world" ? 0.2 : 0
+        if (name === "world") {
+          same(invalidActionMessage)
+          same("They were born in a town that nobody knows: (12.5) don't!")
+        }
+        for (let count = 0; count < 60; count++) {
+          const question = WorldQuestion.draw(world, prng, { hops: [1, 1, 1], comparison: others, yesno: others })
+          same(renderPrompt("search", question.text))
+          same(wrapInformation(formatDocuments(question.gold.map((index) => World.document(world, index)))))
+          same(`<think> look up </think> <search> ${world.nameOf(question.gold[0] ?? 0)} </search>`)
+          same(`<think> done </think> <answer> ${question.answer} </answer> <eos>`)
+        }
+      }).pipe(Effect.provide(NodeServices.layer))
+  )
 })
