@@ -11,6 +11,7 @@ import { install as installTensorFlow } from "../layers/device/tensorflow/instal
 import { install as installTorch } from "../layers/device/torch/install/install.ts"
 import { Device } from "../services/Device.ts"
 import { deviceNames, namedDevice } from "./deviceFlag.ts"
+import { devicePlan } from "./devicePlan.ts"
 import { userError } from "./userError.ts"
 
 const purpose = {
@@ -155,5 +156,5 @@ const install = Command.make("install").pipe(
 export const device = Command.make("device").pipe(
   Command.withDescription("Show and install the devices that models are computed on."),
   Command.withShortDescription("Show and install compute devices"),
-  Command.withSubcommands([list, install])
+  Command.withSubcommands([list, install, devicePlan])
 )

@@ -1,0 +1,133 @@
+/**
+ * `search-r1 device plan`: what a model takes on a device, before anything is loaded.
+ *
+ * @since 0.1.0
+ */
+import { Console, Effect, Option, Schema } from "effect"
+import { Argument, Command, Flag } from "effect/cli"
+import { freemem } from "node:os"
+import { type MemoryPlan, plan } from "../domain/MemoryPlan.ts"
+import { contextLength } from "../domain/ModelConfig.ts"
+import * as HuggingFaceModel from "../layers/model/HuggingFaceModel.ts"
+import { Device } from "../services/Device.ts"
+import { deviceFlags, deviceLayer } from "./deviceFlag.ts"
+import { table } from "./table.ts"
+import { userError } from "./userError.ts"
+
+const GiB = 2 ** 30
+const gib = (bytes: number): string => (bytes / GiB).toFixed(2)
+
+const rows = (planned: MemoryPlan, training: boolean): ReadonlyArray<ReadonlyArray<string>> => [
+  [`weights (${planned.parameters.toLocaleString("en")})`, gib(planned.weights)],
+  ...(training
+    ? [["gradients", gib(planned.gradients)], ["optimizer", gib(planned.optimizer)]]
+    : []),
+  ...(planned.reference > 0 ? [["reference", gib(planned.reference)]] : []),
+  ...(planned.critic > 0 ? [["critic", gib(planned.critic)]] : []),
+  ["key-value cache", gib(planned.cache)],
+  ["workspace", gib(planned.workspace)],
+  ["together", gib(planned.fixed)],
+  ...(training
+    ? [
+      ["activations of 1,000 tokens", gib(1000 * planned.activationsPerToken.everything)],
+      ["… keeping layers' inputs only", gib(1000 * planned.activationsPerToken.inputs)]
+    ]
+    : [])
+]
+
+const positive = Schema.Int.check(Schema.isGreaterThan(0))
+
+/**
+ * @category commands
+ * @since 0.1.0
+ */
+export const devicePlan = Command.make("plan", {
+  model: Argument.Directory("model").pipe(Argument.withDescription("A model directory; only its config.json is read")),
+  ...deviceFlags,
+  memory: Flag.Finite("memory").pipe(
+    Flag.withDescription("GiB that the device has (default: what it says, or the machine's free memory)"),
+    Flag.optional
+  ),
+  storage: Flag.Literals("storage", ["float32", "bfloat16"]).pipe(
+    Flag.withDescription("Precision of weights and activations (default: the device's)"),
+    Flag.optional
+  ),
+  tokens: Flag.Int("tokens").pipe(
+    Flag.withSchema(positive),
+    Flag.withDescription("Tokens of the longest trajectory (default: 4096, or the model's context)"),
+    Flag.optional
+  ),
+  sessions: Flag.Int("sessions").pipe(
+    Flag.withSchema(positive),
+    Flag.withDescription("Trajectories that are generated at once"),
+    Flag.withDefault(64)
+  ),
+  reference: Flag.Boolean("reference").pipe(
+    Flag.withDescription("With a frozen copy of the first weights, for a KL term"),
+    Flag.withDefault(false)
+  ),
+  critic: Flag.Boolean("critic").pipe(
+    Flag.withDescription("With a critic, for PPO"),
+    Flag.withDefault(false)
+  ),
+  sampling: Flag.Boolean("sampling-only").pipe(
+    Flag.withDescription("Without gradients and optimizer: rollouts and evaluation"),
+    Flag.withDefault(false)
+  ),
+  json: Flag.Boolean("json").pipe(
+    Flag.withDescription("Print one JSON line with all figures in bytes"),
+    Flag.withDefault(false)
+  )
+}, (input) =>
+  Effect.gen(function*() {
+    const config = yield* Effect.mapError(HuggingFaceModel.readConfig(input.model), (error) => userError(error))
+    const given = Option.map(input.memory, (amount) => amount * GiB)
+    const device = Option.isSome(given) && Option.isSome(input.storage)
+      ? undefined
+      : yield* Effect.provide(
+        Effect.gen(function*() {
+          const { capabilities, memory } = yield* Device
+          return { storage: capabilities.storage, limitBytes: (yield* memory).limitBytes }
+        }),
+        deviceLayer(input)
+      )
+    const known = device === undefined || !Number.isFinite(device.limitBytes) ? freemem() : device.limitBytes
+    const limitBytes = Option.getOrElse(given, () => known)
+    const storage = Option.getOrElse(input.storage, () => device?.storage ?? "float32")
+    const sequenceTokens = Option.getOrElse(input.tokens, () => Math.min(4096, contextLength(config)))
+    const training = !input.sampling
+    const { critic, reference, sessions } = input
+    const planned = plan(config, { storage, limitBytes, sequenceTokens, sessions, reference, critic, training })
+    if (input.json) {
+      yield* Console.log(JSON.stringify({ ...planned, limitBytes, storage, sequenceTokens }))
+    } else {
+      const heading = `${storage}, ${sessions} sessions of ${sequenceTokens.toLocaleString("en")} tokens`
+      yield* Console.log(table([{ heading }, { heading: "GiB", align: "right" }], rows(planned, training)))
+      yield* Console.log(`\nThe device has ${gib(limitBytes)} GiB.`)
+    }
+    if (!planned.fits) {
+      const [first = "", ...rest] = planned.advice
+      return yield* userError(`This does not fit: ${first}.`, rest.map((line) => `  - ${line}`).join("\n"))
+    }
+    if (training && !input.json) {
+      const { everything, inputs } = planned.microBatchTokens
+      yield* Console.log(
+        `The largest micro-batch that fits is ${everything.toLocaleString("en")} tokens, or ${
+          inputs.toLocaleString("en")
+        } keeping layers' inputs only.`
+      )
+    }
+  })).pipe(
+    Command.withDescription(
+      "Show what weights, gradients, optimizer, key-value cache and activations of a model take, the largest batch " +
+        "that fits, and what to change where it does not."
+    ),
+    Command.withShortDescription("Show what a model takes on a device"),
+    Command.withExamples([
+      { command: "search-r1 device plan ./Qwen2.5-0.5B --device torch", description: "Train on this machine's card" },
+      {
+        command: "search-r1 device plan ./Qwen2.5-3B --memory 80 --storage bfloat16 --critic",
+        description: "Would PPO fit an 80 GiB card?"
+      }
+    ])
+  )
