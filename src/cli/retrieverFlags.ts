@@ -138,7 +138,13 @@ const corpusLayer = (path: string, input: RetrieverInput) =>
     ? local(RetrieverBm25.layerFile(path), input)
     : local(RetrieverLunr.layerFile(path, input.cache === "off" ? { cacheDirectory: false } : undefined), input)
 
-const isHttpUrl = (text: string): boolean => URL.canParse(text) && /^https?:$/.test(new URL(text).protocol)
+/**
+ * Whether a text is an address that can be asked over HTTP.
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const isHttpUrl = (text: string): boolean => URL.canParse(text) && /^https?:$/.test(new URL(text).protocol)
 
 /**
  * The retriever that the flags choose, the first given of `--index` and `--corpus`, which are searched in this process,

@@ -5,22 +5,49 @@
  */
 // Node's server is what Effect's listens with.
 // @effect-diagnostics nodeBuiltinImport:off
+import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Config, Console, Effect, Layer, Option, Redacted, Schema } from "effect"
 import { Command, Flag } from "effect/cli"
 import { HttpServer } from "effect/http"
 import { createServer, type Server } from "node:http"
 import { Server as NetServer } from "node:net"
+import * as RerankerHttp from "../layers/reranker/RerankerHttp.ts"
 import * as RetrieverBatching from "../layers/retriever/RetrieverBatching.ts"
+import * as RetrieverRerank from "../layers/retriever/RetrieverRerank.ts"
+import * as RetrievalMcp from "../programs/RetrievalMcp.ts"
 import * as RetrievalServer from "../programs/RetrievalServer.ts"
 import { Retriever } from "../services/Retriever.ts"
-import { retrieverFlags, retrieverLayer } from "./retrieverFlags.ts"
+import { isHttpUrl, retrieverFlags, retrieverLayer } from "./retrieverFlags.ts"
 import { userError } from "./userError.ts"
 import { version } from "./version.ts"
 
 const natural = Schema.Int.check(Schema.isGreaterThan(0))
 
 const isLoopback = (host: string): boolean => /^(localhost|127\.\d+\.\d+\.\d+|::1)$/i.test(host)
+
+/** The retriever of the flags, with the reranker on top and beside it where there is one. */
+const reranked = (
+  input: Parameters<typeof retrieverLayer>[0] & {
+    readonly reranker: Option.Option<string>
+    readonly rerankerDialect: RerankerHttp.Dialect
+    readonly candidates: number
+  }
+) => {
+  const retriever = retrieverLayer(input)
+  if (Option.isNone(input.reranker)) return Effect.succeed(retriever)
+  const url = input.reranker.value
+  if (!isHttpUrl(url)) return Effect.fail(userError(`--reranker ${url} is no http(s) URL`))
+  const reranker = RerankerHttp.layer({ url, dialect: input.rerankerDialect }).pipe(
+    Layer.provide(NodeHttpClient.layerUndici)
+  )
+  return Effect.succeed(
+    RetrieverRerank.layer({ candidates: input.candidates }).pipe(
+      Layer.provide(retriever),
+      Layer.provideMerge(reranker)
+    )
+  )
+}
 
 /** What listening failed on, in words. */
 const listenError = (host: string, port: number) => (error: { readonly cause: unknown }) => {
@@ -91,9 +118,29 @@ export const serve = Command.make("serve", {
     Flag.withDescription("Size of one request"),
     Flag.withDefault(1 << 24)
   ),
+  reranker: Flag.String("reranker").pipe(
+    Flag.withMetavar("URL"),
+    Flag.withDescription("Let this server choose among more passages, and offer it as POST /rerank"),
+    Flag.optional
+  ),
+  rerankerDialect: Flag.Literals("reranker-dialect", ["search-r1", "tei", "cohere"]).pipe(
+    Flag.withDescription("What the reranker wants to be sent"),
+    Flag.withDefault("search-r1" as const)
+  ),
+  candidates: Flag.Int("candidates").pipe(
+    Flag.withSchema(natural),
+    Flag.withDescription("Passages for the reranker to choose from"),
+    Flag.withDefault(10)
+  ),
+  mcp: Flag.Boolean("mcp").pipe(
+    Flag.withDescription("Serve the tool `search` of the Model Context Protocol on standard input and output instead"),
+    Flag.withDefault(false)
+  ),
   ...retrieverFlags
 }, (input) =>
   Effect.gen(function*() {
+    const retriever = yield* reranked(input)
+    if (input.mcp) return yield* Layer.launch(RetrievalMcp.layerStdio({ version }).pipe(Layer.provide(retriever)))
     const token = Option.getOrUndefined(Option.map(input.token, Redacted.value))
     const announce = Layer.effectDiscard(Effect.gen(function*() {
       const retriever = yield* Retriever
@@ -122,7 +169,7 @@ export const serve = Command.make("serve", {
         )
       ),
       Layer.provide(RetrieverBatching.layer({ window: "1 millis", maxBatch: 256 })),
-      Layer.provide(retrieverLayer(input))
+      Layer.provide(retriever)
     )
     return yield* Layer.launch(server)
   })).pipe(
@@ -135,6 +182,7 @@ export const serve = Command.make("serve", {
         command: "search-r1 serve --index wiki-18.idx",
         description: "Serve an index on http://127.0.0.1:8000/retrieve"
       },
+      { command: "search-r1 serve --index wiki-18.idx --mcp", description: "Offer it to an agent as an MCP tool" },
       {
         command: "SEARCH_R1_TOKEN=… search-r1 serve --index wiki-18.idx --host 0.0.0.0",
         description: "Serve it to other machines that know the token"

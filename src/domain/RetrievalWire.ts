@@ -5,7 +5,7 @@
  * @since 0.1.0
  */
 import { Result } from "effect"
-import { contents, type Document, type ScoredDocument } from "./Document.ts"
+import { contents, type Document, fromContents, type ScoredDocument } from "./Document.ts"
 
 /**
  * Limits of a server.
@@ -147,3 +147,76 @@ export const encodeProblem = ({ field, message }: Omit<Problem, "status">, type 
  * @since 0.1.0
  */
 export const encodeDetail = (detail: string): string => JSON.stringify({ detail })
+
+/**
+ * A request that `/rerank` can answer: passages for each query, and how many to keep.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface RerankRequest {
+  readonly queries: ReadonlyArray<string>
+  readonly documents: ReadonlyArray<ReadonlyArray<Document>>
+  readonly topK: number
+  readonly returnScores: boolean
+}
+
+/** `{id?, contents}` or `{id?, title, text}`, bare or as `{document: …}` the way `/retrieve` answers. */
+const documentOf = (value: unknown): Document | undefined => {
+  if (!isFields(value)) return undefined
+  if ("document" in value) return documentOf(value["document"])
+  const { contents, text, title } = value
+  const id = typeof value["id"] === "string" ? value["id"] : ""
+  if (typeof contents === "string") return fromContents(id, contents)
+  return typeof title === "string" && typeof text === "string" ? { id, title, text } : undefined
+}
+
+/**
+ * Reads the body of `POST /rerank`: `{queries, documents, rerank_topk?, return_scores?}` (`rerank_server.py`).
+ *
+ * @category decoding
+ * @since 0.1.0
+ */
+export const decodeRerank = (json: unknown, limits: Limits): Result.Result<RerankRequest, Problem> => {
+  if (!isFields(json)) return invalid("", "Input should be an object")
+  return Result.gen(function*() {
+    const queries = yield* queriesOf(json, limits)
+    const topK = yield* topKOf(json["rerank_topk"], limits)
+    const returnScores = yield* flagOf("return_scores", json["return_scores"])
+    const lists = json["documents"]
+    if (!Array.isArray(lists) || lists.length !== queries.length) {
+      return yield* invalid("documents", "Input should be a list of passages for each query")
+    }
+    const documents: Array<ReadonlyArray<Document>> = []
+    for (const list of lists) {
+      const passages = Array.isArray(list) ? list.map(documentOf) : [undefined]
+      const whole = passages.filter((passage) => passage !== undefined)
+      if (whole.length !== passages.length) {
+        return yield* invalid("documents", "Each passage needs \"contents\", or \"title\" and \"text\"")
+      }
+      documents.push(whole)
+    }
+    return { queries, documents, topK, returnScores }
+  })
+}
+
+/**
+ * A passage as the reference's cross-encoder reads it and as its server gives it back: `(Title: …) text`.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const titledText = (document: Document): string => `(Title: ${document.title}) ${document.text}`
+
+/**
+ * The body that answers `POST /rerank`: strings, best first, with scores as `{document, score}`.
+ *
+ * @category encoding
+ * @since 0.1.0
+ */
+export const encodeRerank = (results: ReadonlyArray<ReadonlyArray<ScoredDocument>>, returnScores: boolean): string =>
+  JSON.stringify({
+    result: results.map((hits) =>
+      returnScores ? hits.map((hit) => ({ document: titledText(hit), score: hit.score })) : hits.map(titledText)
+    )
+  })

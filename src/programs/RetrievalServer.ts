@@ -3,10 +3,11 @@
  *
  * @since 0.1.0
  */
-import { ByteSize, Cause, Clock, Effect, Layer, Metric, Result } from "effect"
+import { ByteSize, Cause, Clock, Effect, Layer, Metric, Option, Result } from "effect"
 import { HttpIncomingMessage, HttpServer, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { PrometheusMetrics } from "effect/observability"
 import * as Wire from "../domain/RetrievalWire.ts"
+import { Reranker } from "../services/Reranker.ts"
 import { Retriever, type RetrieverError } from "../services/Retriever.ts"
 import { openApi } from "./retrievalOpenApi.ts"
 
@@ -107,7 +108,12 @@ class Admission {
   }
 }
 
-const make = (retriever: Retriever["Service"], options: Options, state: { draining: boolean }) => {
+const make = (
+  retriever: Retriever["Service"],
+  reranker: Reranker["Service"] | undefined,
+  options: Options,
+  state: { draining: boolean }
+) => {
   const limits: Wire.Limits = {
     defaultTopK: options.defaultTopK ?? 3,
     maxTopK: options.maxTopK ?? 1000,
@@ -119,26 +125,51 @@ const make = (retriever: Retriever["Service"], options: Options, state: { draini
     connection: "close"
   })
 
-  const retrieve = Effect.fnUntraced(function*({ queries, returnScores, topK }: Wire.RetrieveRequest) {
-    if (!admission.admit(queries.length)) {
+  /** Answers `queries` queries with `work`, or refuses them when too many wait. */
+  const admitted = Effect.fnUntraced(function*(queries: number, work: Effect.Effect<string, RetrieverError>) {
+    if (!admission.admit(queries)) {
       return json(Wire.encodeDetail("Too many queries are waiting"), 429, {
         "retry-after": String(admission.retryAfterSeconds())
       })
     }
     yield* Metric.update(pendingQueries, admission.pending)
     const started = yield* Clock.currentTimeMillis
-    return yield* retriever.searchMany(queries, { topK }).pipe(
+    return yield* work.pipe(
       Effect.match({
-        onSuccess: (results) => json(Wire.encodeRetrieve(results, returnScores)),
+        onSuccess: (body) => json(body),
         onFailure: (error) => json(Wire.encodeDetail(error.message), statusOf(error))
       }),
       Effect.ensuring(Effect.gen(function*() {
-        admission.release(queries.length, ((yield* Clock.currentTimeMillis) - started) / 1000)
-        yield* Metric.update(queriesTotal, queries.length)
+        admission.release(queries, ((yield* Clock.currentTimeMillis) - started) / 1000)
+        yield* Metric.update(queriesTotal, queries)
         yield* Metric.update(pendingQueries, admission.pending)
       }))
     )
   })
+
+  const retrieve = ({ queries, returnScores, topK }: Wire.RetrieveRequest) =>
+    admitted(
+      queries.length,
+      Effect.map(retriever.searchMany(queries, { topK }), (results) => Wire.encodeRetrieve(results, returnScores))
+    )
+
+  const rerank = (reranker: Reranker["Service"]) => ({ documents, queries, returnScores, topK }: Wire.RerankRequest) =>
+    admitted(
+      queries.length,
+      Effect.map(
+        reranker.scores(queries.map((query, index) => ({ query, documents: documents[index] ?? [] }))),
+        (scores) =>
+          Wire.encodeRerank(
+            documents.map((passages, index) =>
+              passages
+                .map((passage, at) => ({ ...passage, score: scores[index]?.[at] ?? 0 }))
+                .toSorted((a, b) => b.score - a.score)
+                .slice(0, topK)
+            ),
+            returnScores
+          )
+      )
+    )
 
   const readBody = (request: HttpServerRequest.HttpServerRequest) =>
     Number(request.headers["content-length"] ?? 0) > maxBodyBytes
@@ -148,20 +179,22 @@ const make = (retriever: Retriever["Service"], options: Options, state: { draini
         Effect.mapError(() => tooLarge)
       )
 
-  const answer = Effect.fnUntraced(function*(request: HttpServerRequest.HttpServerRequest) {
-    const body = yield* readBody(request)
-    const parsed = parse(body)
-    if (Result.isFailure(parsed)) {
-      return json(
-        Wire.encodeProblem({ field: "", message: `JSON decode error: ${parsed.failure}` }, "json_invalid"),
-        422
-      )
-    }
-    const decoded = Wire.decodeRetrieve(parsed.success, limits)
-    return Result.isSuccess(decoded)
-      ? yield* retrieve(decoded.success)
-      : json(Wire.encodeProblem(decoded.failure), decoded.failure.status)
-  }, Effect.catch(Effect.succeed))
+  /** Reads a body, decodes it, and answers what it asks for or says what is wrong with it. */
+  const answering = <A>(
+    decode: (json: unknown, limits: Wire.Limits) => Result.Result<A, Wire.Problem>,
+    answer: (request: A) => Effect.Effect<HttpServerResponse.HttpServerResponse>
+  ) =>
+    Effect.fnUntraced(function*(request: HttpServerRequest.HttpServerRequest) {
+      const parsed = parse(yield* readBody(request))
+      if (Result.isFailure(parsed)) {
+        const message = `JSON decode error: ${parsed.failure}`
+        return json(Wire.encodeProblem({ field: "", message }, "json_invalid"), 422)
+      }
+      const decoded = decode(parsed.success, limits)
+      return Result.isSuccess(decoded)
+        ? yield* answer(decoded.success)
+        : json(Wire.encodeProblem(decoded.failure), decoded.failure.status)
+    }, Effect.catch(Effect.succeed))
 
   const description = JSON.stringify(openApi({ ...limits, version: options.version ?? "0" }))
   const health = () =>
@@ -177,7 +210,10 @@ const make = (retriever: Retriever["Service"], options: Options, state: { draini
     ) => Effect.Effect<HttpServerResponse.HttpServerResponse>
   }
   const routes: Readonly<Record<string, Route>> = {
-    "/retrieve": { method: "POST", handle: answer },
+    "/retrieve": { method: "POST", handle: answering(Wire.decodeRetrieve, retrieve) },
+    ...(reranker === undefined
+      ? {}
+      : { "/rerank": { method: "POST" as const, handle: answering(Wire.decodeRerank, rerank(reranker)) } }),
     "/health": { method: "GET", open: true, handle: () => Effect.sync(health) },
     "/openapi.json": { method: "GET", open: true, handle: () => Effect.succeed(json(description)) },
     "/metrics": {
@@ -229,6 +265,7 @@ const make = (retriever: Retriever["Service"], options: Options, state: { draini
  *
  * - `POST /retrieve` in the reference's form and SkyRL's; what is malformed gets 422, what is too large 413, and what
  *   goes beyond the queue 429 with `Retry-After`;
+ * - `POST /rerank` in the reference's form where the environment has a `Reranker`;
  * - `GET /health`, `GET /metrics` (Prometheus) and `GET /openapi.json`.
  *
  * At the end `drain` runs, and requests that were taken are answered before the server closes.
@@ -239,8 +276,9 @@ const make = (retriever: Retriever["Service"], options: Options, state: { draini
 export const layer = (options: Options = {}): Layer.Layer<never, never, Retriever | HttpServer.HttpServer> =>
   Layer.unwrap(Effect.gen(function*() {
     const retriever = yield* Retriever
+    const reranker = Option.getOrUndefined(yield* Effect.serviceOption(Reranker))
     const state = { draining: false }
-    const serving = HttpServer.serve(make(retriever, options, state))
+    const serving = HttpServer.serve(make(retriever, reranker, options, state))
     // built after the server, so it ends before the server does
     const draining = Layer.effectDiscard(Effect.addFinalizer(() =>
       Effect.andThen(

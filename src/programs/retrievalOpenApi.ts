@@ -77,6 +77,36 @@ export const openApi = ({ defaultTopK, maxQueries, maxTopK, version }: Limits & 
         }
       }
     },
+    "/rerank": {
+      post: {
+        summary: "The given passages for each query, best first; only where the server has a reranker",
+        requestBody: {
+          required: true,
+          content: {
+            "application/json": {
+              schema: {
+                type: "object",
+                required: ["queries", "documents"],
+                properties: {
+                  queries: { type: "array", items: string, maxItems: maxQueries },
+                  documents: {
+                    type: "array",
+                    items: { type: "array", items: { $ref: "#/components/schemas/Document" } }
+                  },
+                  rerank_topk: { type: ["integer", "null"], minimum: 0, maximum: maxTopK, default: defaultTopK },
+                  return_scores: { type: "boolean", default: false }
+                }
+              }
+            }
+          }
+        },
+        responses: {
+          "200": { description: "A list for each query: \"(Title: …) text\", or {document, score}" },
+          "404": detail("The server has no reranker"),
+          "422": detail("The body is no JSON or not of this form")
+        }
+      }
+    },
     "/health": {
       get: {
         security: [],

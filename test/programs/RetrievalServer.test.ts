@@ -9,6 +9,7 @@ import { createServer } from "node:http"
 import * as RetrieverMemory from "../../src/layers/retriever/RetrieverMemory.ts"
 import * as RetrieverRemote from "../../src/layers/retriever/RetrieverRemote.ts"
 import * as RetrievalServer from "../../src/programs/RetrievalServer.ts"
+import { Reranker } from "../../src/services/Reranker.ts"
 import {
   type Retriever,
   type RetrieverError,
@@ -205,6 +206,39 @@ describe("RetrievalServer", () => {
       const response = yield* post(url, "{\"queries\":[\"a\"]}")
       assert.strictEqual(response.status, status)
       assert.strictEqual(JSON.parse(response.text).detail, error.message)
+    })))
+
+  it.live("reranks each query's own passages in the reference's form, where it has a reranker", () =>
+    live(Effect.gen(function*() {
+      const reranker = Layer.succeed(
+        Reranker,
+        Reranker.of({
+          name: "short",
+          scores: (requests) =>
+            Effect.succeed(requests.map(({ documents }) => documents.map(({ text }) => -text.length)))
+        })
+      )
+      const url = yield* start(Layer.merge(memory, reranker))
+      const rerank = (body: unknown) =>
+        send(HttpClientRequest.post(`${url}/rerank`).pipe(HttpClientRequest.bodyJsonUnsafe(body)))
+      const documents = [
+        [{ id: "1", contents: "\"A\"\nlonger text" }, { document: { contents: "\"B (c)\"\nshort" }, score: 3 }],
+        [{ title: "C", text: "only" }]
+      ]
+      const scored = yield* rerank({ queries: ["q", "r"], documents, rerank_topk: 1, return_scores: true })
+      assert.deepStrictEqual(JSON.parse(scored.text), {
+        result: [[{ document: "(Title: \"B (c)\") short", score: -5 }], [{ document: "(Title: C) only", score: -4 }]]
+      })
+      const bare = yield* rerank({ queries: ["q", "r"], documents })
+      assert.deepStrictEqual(JSON.parse(bare.text), {
+        result: [["(Title: \"B (c)\") short", "(Title: \"A\") longer text"], ["(Title: C) only"]]
+      })
+      for (
+        const body of [{}, { queries: ["q"] }, { queries: ["q"], documents: [] }, { queries: ["q"], documents: [[1]] }]
+      ) {
+        assert.strictEqual((yield* rerank(body)).status, 422)
+      }
+      assert.strictEqual((yield* get(yield* start(memory), "/rerank")).status, 404)
     })))
 
   it.live("stops searching for a client that hung up", () =>

@@ -6,6 +6,7 @@
 import { Effect, Layer, type Redacted, Result } from "effect"
 import { HttpClient, HttpClientRequest } from "effect/http"
 import { contents, type Document } from "../../domain/Document.ts"
+import { titledText } from "../../domain/RetrievalWire.ts"
 import { Reranker, type RerankRequest } from "../../services/Reranker.ts"
 import { type RetrieverError, RetrieverUnexpectedShape } from "../../services/Retriever.ts"
 import * as JsonHttp from "../retriever/jsonHttp.ts"
@@ -39,9 +40,6 @@ export interface Options {
   readonly concurrency?: number | undefined
 }
 
-/** The passage as the reference's cross-encoder reads it, and as its server gives it back. */
-const passageText = (document: Document): string => `(Title: ${document.title}) ${document.text}`
-
 type Fields = Readonly<Record<string, unknown>>
 const fields = (value: unknown): Fields =>
   typeof value === "object" && value !== null && !Array.isArray(value) ? { ...value } : {}
@@ -72,7 +70,7 @@ const decode = (
   const result = dialect === "tei" ? json : dialect === "cohere" ? fields(json)["results"] : fields(json)["result"]
   const entries: unknown = dialect === "search-r1" && Array.isArray(result) ? result[0] : result
   if (!Array.isArray(entries)) return Result.fail("there is no list of results")
-  const texts = documents.map(passageText)
+  const texts = documents.map(titledText)
   for (const entry of entries.map(fields)) {
     const score = dialect === "cohere" ? entry["relevance_score"] : entry["score"]
     const index = dialect === "search-r1"
