@@ -46,6 +46,9 @@ export interface PoolOptions {
   readonly limitBytes: number
 }
 
+/** V8 12 (Node 22) has the switch too, but the code it makes then is four times slower than without. */
+const canWiden = process.arch === "x64" && Number.parseInt(process.versions.v8, 10) >= 13
+
 /** A worker's whole program. It is text, so that it runs from sources, from a build and from a bundle alike. */
 const workerSource = `
 const { workerData } = require("node:worker_threads")
@@ -111,8 +114,9 @@ export class Pool {
   constructor(options: PoolOptions) {
     this.#options = options
     this.limitBytes = options.limitBytes
+    const wide = options.wideVectors && canWiden
     // A process-wide switch of V8, read whenever it optimises a WebAssembly function.
-    if (options.wideVectors) v8.setFlagsFromString("--experimental-wasm-revectorize")
+    if (wide) v8.setFlagsFromString("--experimental-wasm-revectorize")
     this.#memory = new WebAssembly.Memory({ initial: growthPages, maximum: maximumPages, shared: true })
     const { module, relaxedSimd } = load(options.relaxedSimd)
     this.relaxedSimd = relaxedSimd
@@ -121,7 +125,7 @@ export class Pool {
     this.i32 = new Int32Array(this.#memory.buffer)
     this.f32 = new Float32Array(this.#memory.buffer)
     this.u8 = new Uint8Array(this.#memory.buffer)
-    this.i32[address.wide / 4] = options.wideVectors && process.arch === "x64" ? 1 : 0
+    this.i32[address.wide / 4] = wide ? 1 : 0
     this.heap = new Heap(address.heap, growthPages * page - slackBytes, (bytes) => this.#grow(bytes))
     let refused: string | undefined
     try {
