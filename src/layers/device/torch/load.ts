@@ -16,9 +16,11 @@ import { elementwiseKernels } from "./kernels/elementwise.ts"
 import { fusedKernels } from "./kernels/fused.ts"
 import { layoutKernels } from "./kernels/layout.ts"
 import { matMulKernels } from "./kernels/matMul.ts"
+import { cardPagedAttention } from "./kernels/paged.ts"
 import { reductionKernels } from "./kernels/reductions.ts"
 
-const attentionFor = (backend: TorchBackend) => !backend.isCard ? processorAttention : backend.low ? cardAttention : []
+const attentionFor = (backend: TorchBackend) =>
+  !backend.isCard ? processorAttention : backend.low ? [...cardAttention, cardPagedAttention] : []
 
 /** The backend of this thread for a device and a precision, made and registered where it is not there yet. */
 const backendFor = (addon: Addon, options: TorchOptions): TorchBackend => {
@@ -33,8 +35,8 @@ const backendFor = (addon: Addon, options: TorchOptions): TorchBackend => {
     ...reductionKernels,
     ...layoutKernels,
     ...matMulKernels,
-    ...fusedKernels,
-    ...attentionFor(backend)
+    ...attentionFor(backend),
+    ...fusedKernels
   ])
   tf.registerBackend(options.name, () => backend)
   return backend
