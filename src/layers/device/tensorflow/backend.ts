@@ -17,9 +17,15 @@ export interface OpAttr {
   readonly value: number | boolean | string
 }
 
-interface OutputMetadata {
+/**
+ * A result as the binding describes it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface OutputMetadata {
   readonly id: number
-  readonly shape: Array<number>
+  readonly shape: ReadonlyArray<number>
   readonly dtype: number
 }
 
@@ -36,10 +42,18 @@ export interface TensorFlowBackend {
     readonly TF_INT32: number
     readonly TF_ATTR_TYPE: number
     readonly TF_ATTR_BOOL: number
+    readonly createTensor: (shape: ReadonlyArray<number>, dtype: number, values: Int32Array | Float32Array) => number
     readonly deleteTensor: (id: number) => void
+    readonly executeOp: (
+      name: string,
+      attrs: ReadonlyArray<OpAttr>,
+      inputs: ReadonlyArray<number>,
+      outputs: number
+    ) => Array<OutputMetadata>
     readonly TF_Version: string
   }
   executeSingleOutput(name: string, attrs: ReadonlyArray<OpAttr>, inputs: ReadonlyArray<tf.TensorInfo>): tf.Tensor
+  getInputTensorIds(tensors: ReadonlyArray<tf.TensorInfo>): Array<number>
   createOutputTensor(metadata: OutputMetadata): tf.Tensor
 }
 
