@@ -209,6 +209,20 @@ export const pagedAttention = (q: tf.Tensor, pool: KvPool, layout: Paged, scale:
 }
 
 /**
+ * Attention of one query a sequence over rows of keys and values `[S, L, KV, D]`, `q [S, H, D]` → `[S, H, D]`; `mask
+ * [S, L]` is added to the scores. Plain operations only: for devices without {@link pagedAttention}'s kernel.
+ *
+ * @category operations
+ * @since 0.1.0
+ */
+export const rowAttention = (q: tf.Tensor, rows: KvPool, mask: tf.Tensor, scale: number): tf.Tensor =>
+  tf.tidy(() => {
+    const [sequences = 0, positions = 0, kv = 1, dim = 0] = rows.k.shape
+    const flat = (x: tf.Tensor) => tf.reshape(x, [sequences, positions, kv * dim])
+    return attendSingles(tf.mul(q, scale), flat(rows.k), flat(rows.v), mask, kv)
+  })
+
+/**
  * Writes `k`, `v [T, KV, D]` into the slots (int32 `[T]`, `block * blockSize + offset`) of a pool and returns the pool
  * to use from now on: the same one, written in place, on a device with the kernel; a copy elsewhere, where the old one
  * has been disposed of.

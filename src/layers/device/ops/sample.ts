@@ -110,8 +110,8 @@ export const sample = (logits: tf.Tensor, rows: SamplingRows): Sampled => {
     const total = tf.slice(cumulated, [0, vocab - 1], [count, 1])
     const bound = tf.mul(total, tf.tensor2d(rows.uniform, [count, 1]))
     const below = tf.sum(tf.cast(tf.lessEqual(cumulated, bound), "int32"), 1)
-    const last = tf.sub(vocab - 1, tf.argMax(tf.reverse(tf.cast(tf.greater(probabilities, 0), "int32"), 1), 1))
-    const drawn = tf.minimum(tf.cast(below, "int32"), tf.cast(last, "int32"))
+    // The bound is below the total, so some cumulated probability exceeds it; rounding cannot go beyond the last id.
+    const drawn = tf.minimum(tf.cast(below, "int32"), tf.scalar(vocab - 1, "int32"))
     const drawnLogProb = tf.log(tf.div(at(probabilities, drawn), tf.reshape(total, [count])))
     if (best === undefined) {
       const modelLogProb = at(modelLogProbs, drawn)

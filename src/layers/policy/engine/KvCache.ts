@@ -16,6 +16,33 @@ import { Blocks } from "./Blocks.ts"
  */
 export const blockSize = 16
 
+/** Positions beyond the longest sequence that a window is made with. */
+const windowSlack = 32
+
+/**
+ * A sequence by the blocks that hold it and the tokens cached in them.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface CachedSequence {
+  readonly blocks: ReadonlyArray<number>
+  readonly cached: number
+}
+
+/**
+ * Cached tokens of sequences row by row, see {@link KvCache.window}.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Window {
+  readonly rows: number
+  readonly capacity: number
+  readonly sequences: ReadonlyArray<CachedSequence>
+  readonly layers: Array<Ops.KvPool>
+}
+
 /**
  * Pools of all layers with the book-keeping of their blocks. Methods that touch tensors run inside `Device.run`.
  *
@@ -26,6 +53,7 @@ export class KvCache {
   readonly blocks: Blocks
   readonly #config: ModelConfig
   #pools: Array<Ops.KvPool>
+  #window: Window | undefined
 
   constructor(config: ModelConfig, blocks: number) {
     this.#config = config
@@ -88,7 +116,62 @@ export class KvCache {
     this.#pools.forEach((pool, layer) => this.append(layer, rows(pool.k), rows(pool.v), to))
   }
 
+  /**
+   * Rows of keys and values `[rows, capacity, KV, D]` of sequences that decode, for a device that cannot attend through
+   * block tables: copied together once and grown in place as long as the same sequences go on.
+   */
+  window(sequences: ReadonlyArray<CachedSequence>, rows: number): Window {
+    const current = this.#window
+    const fits = current !== undefined && current.rows === rows && current.sequences.length === sequences.length &&
+      sequences.every(({ blocks, cached }, i) => {
+        const own = current.sequences[i]
+        return own !== undefined && own.blocks === blocks && own.cached === cached && cached < current.capacity
+      })
+    if (fits) return this.#advance(current)
+    this.dropWindow()
+    const longest = Math.max(...sequences.map(({ cached }) => cached)) + 1
+    const perRow = Math.ceil((longest + windowSlack) / blockSize)
+    const table = new Int32Array(rows * perRow)
+    sequences.forEach(({ blocks, cached }, row) => {
+      for (let b = 0; b * blockSize < cached; b++) table[row * perRow + b] = blocks[b] ?? 0
+    })
+    const { headDim, keyValueHeads } = this.#config
+    const tableTensor = tf.tensor2d(table, [rows, perRow], "int32")
+    const copy = (pool: tf.Tensor) => {
+      const blocks = tf.reshape(pool, [pool.shape[0] ?? 0, blockSize * keyValueHeads * headDim])
+      return tf.keep(tf.reshape(tf.gather(blocks, tableTensor), [rows, perRow * blockSize, keyValueHeads, headDim]))
+    }
+    const layers = this.#pools.map(({ k, v }) => tf.tidy(() => ({ k: copy(k), v: copy(v) })))
+    return this.#advance({ rows, capacity: perRow * blockSize, sequences: [...sequences], layers })
+  }
+
+  #advance(window: Window): Window {
+    const sequences = window.sequences.map(({ blocks, cached }) => ({ blocks, cached: cached + 1 }))
+    this.#window = { ...window, sequences }
+    return window
+  }
+
+  /** Writes keys and values of a layer into the window. */
+  appendWindow({ layers }: Window, layer: number, k: tf.Tensor, v: tf.Tensor, slots: tf.Tensor): Ops.KvPool {
+    const rows = layers[layer]
+    if (rows === undefined) throw new RangeError(`there is no layer ${layer}`)
+    const next = Ops.kvAppend(rows, k, v, slots)
+    layers[layer] = { k: tf.keep(next.k), v: tf.keep(next.v) }
+    return next
+  }
+
+  /** Gives the window's memory back. */
+  dropWindow(): void {
+    for (const { k, v } of this.#window?.layers ?? []) tf.dispose([k, v])
+    this.#window = undefined
+  }
+
+  get hasWindow(): boolean {
+    return this.#window !== undefined
+  }
+
   dispose(): void {
+    this.dropWindow()
     for (const { k, v } of this.#pools) tf.dispose([k, v])
     this.#pools = []
   }

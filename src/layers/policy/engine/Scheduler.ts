@@ -154,6 +154,7 @@ export const make = Effect.fn("Scheduler.make")(function*(
     if (planned.sequences.length === 0) {
       undo(planned, cache)
       if (planned.lacking === 0) work.closeUnsafe()
+      if (cache.hasWindow) yield* device.run(() => cache.dropWindow())
       return
     }
     const result = yield* Effect.result(compute(planned))

@@ -5,6 +5,7 @@
  * @since 0.1.0
  */
 import * as tf from "@tensorflow/tfjs-core"
+import type { ModelConfig } from "../../../domain/ModelConfig.ts"
 import { embedding, finalNorm, outputHead } from "../../../domain/ModelTensors.ts"
 import * as Ops from "../../device/ops/index.ts"
 import { blockSize, type KvCache } from "./KvCache.ts"
@@ -39,23 +40,46 @@ const padded = (count: number): number => {
   return size
 }
 
+/** Attention of new tokens, whose keys and values are in the pool already, over what each of them sees. */
+type Attend = (layer: number, q: tf.Tensor, pool: Ops.KvPool, k: tf.Tensor, v: tf.Tensor) => tf.Tensor
+
+const attendPaged = (config: ModelConfig, layout: Ops.Paged): Attend => (_, q, pool) =>
+  Ops.pagedAttention(q, pool, layout, attentionScale(config))
+
+/** Decoding over rows that are kept from step to step, for a device that cannot attend through block tables. */
+const attendWindow = (
+  config: ModelConfig,
+  cache: KvCache,
+  sequences: ReadonlyArray<StepSequence>,
+  tokenPos: Int32Array
+): Attend => {
+  const rows = tokenPos.length
+  const window = cache.window(sequences, rows)
+  const { capacity } = window
+  const slots = tf.tensor1d(tokenPos.map((position, row) => row * capacity + position), "int32")
+  const hidden = new Float32Array(rows * capacity)
+  tokenPos.forEach((position, row) => hidden.fill(Ops.masked, row * capacity + position + 1, (row + 1) * capacity))
+  const mask = tf.tensor2d(hidden, [rows, capacity])
+  return (layer, q, _, k, v) =>
+    Ops.rowAttention(q, cache.appendWindow(window, layer, k, v, slots), mask, attentionScale(config))
+}
+
 /** New tokens through all layers: what goes into the last norm. */
 const layers = (
   { config, parameters, tables }: Network,
   cache: KvCache,
-  ids: tf.Tensor,
-  layout: Ops.Paged,
-  slots: tf.Tensor
+  tokens: { readonly ids: tf.Tensor; readonly positions: tf.Tensor; readonly slots: tf.Tensor },
+  attend: Attend
 ): tf.Tensor => {
-  const scale = attentionScale(config)
-  const angles = Ops.rotary(layout.tokenPos, tables.cos, tables.sin)
+  const { ids, positions, slots } = tokens
+  const angles = Ops.rotary(positions, tables.cos, tables.sin)
   let x: tf.Tensor = tf.gather(parameters.get(embedding), ids)
   for (let layer = 0; layer < config.layers; layer++) {
     const input = x
     x = tf.tidy(() =>
       layerForward(parameters, config, layer, input, angles, (q, k, v) => {
         const pool = cache.append(layer, k, v, slots)
-        const out = Ops.pagedAttention(q, pool, layout, scale)
+        const out = attend(layer, q, pool, k, v)
         return { out, residual: out }
       }).y
     )
@@ -101,7 +125,8 @@ const capturedStep = (
   ]
   const [drawn, logProb, modelLogProb] = capturing.captured(`decode ${rows} ${maxBlocks}`, inputs, state, (input) => {
     const layout = { blockTable: input("blockTable"), tokenSeq: input("tokenSeq"), tokenPos: input("tokenPos") }
-    const x = layers(network, cache, input("ids"), layout, input("slots"))
+    const tokens = { ids: input("ids"), positions: layout.tokenPos, slots: input("slots") }
+    const x = layers(network, cache, tokens, attendPaged(config, layout))
     const sampled = Ops.sampleFused(logits(network, x), {
       temperature: input("temperature"),
       topK: input("topK"),
@@ -166,8 +191,16 @@ export const step = (
   if (capturing !== undefined && decoding && draws.length === sequences.length) {
     return capturedStep(network, cache, capturing, { ids, tokenSeq, tokenPos, slots, blockTable, maxBlocks }, draws)
   }
-  const layout = Ops.paged({ blockTable, maxBlocks, tokenSeq, tokenPos }, blockSize)
-  const x = layers(network, cache, tf.tensor1d(ids, "int32"), layout, tf.tensor1d(slots, "int32"))
+  const inputs = {
+    ids: tf.tensor1d(ids, "int32"),
+    positions: tf.tensor1d(tokenPos, "int32"),
+    slots: tf.tensor1d(slots, "int32")
+  }
+  const { config } = network
+  const attend = decoding && !Ops.hasKernel("SrPagedAttention")
+    ? attendWindow(config, cache, sequences, tokenPos)
+    : attendPaged(config, Ops.paged({ blockTable, maxBlocks, tokenSeq, tokenPos }, blockSize))
+  const x = layers(network, cache, inputs, attend)
   if (draws.length === 0) return undefined
   const wanted = last.length === tokens ? x : tf.gather(x, tf.tensor1d(last, "int32"))
   return Ops.sample(logits(network, wanted), {
