@@ -28,6 +28,9 @@ const gpt2 = { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, u
 const marked = (changes: object) =>
   [...(Array.isArray(json["added_tokens"]) ? json["added_tokens"] : [])].map((token) => ({ ...token, ...changes }))
 
+// In this kind alone the library uses JavaScript's \s, which has U+FEFF, unlike the original: see merging.test.ts.
+const gpt2Words = "GPT-2's words"
+
 const kinds: ReadonlyArray<readonly [string, object]> = [
   ["Qwen2's words", {}],
   ["Llama 3's words and tokens before merges", {
@@ -35,7 +38,7 @@ const kinds: ReadonlyArray<readonly [string, object]> = [
     pre_tokenizer: words("\\p{N}{1,3}"),
     model: { ...Object(json["model"]), ignore_merges: true }
   }],
-  ["GPT-2's words", { normalizer: null, pre_tokenizer: gpt2 }],
+  [gpt2Words, { normalizer: null, pre_tokenizer: gpt2 }],
   ["words of another expression", { pre_tokenizer: words("\\p{N}{1,2}") }],
   ["special tokens that take the space before them", { added_tokens: marked({ lstrip: true }) }],
   ["digits apart", {
@@ -55,7 +58,8 @@ for (const [name, changes] of kinds) {
       [Text, Text],
       ([one, two]) =>
         Tokenizer.useSync((tokenizer) => {
-          const text = `${one} <|im_end|>${two} the 'LL ababab 日本 1234`
+          const whole = `${one} <|im_end|>${two} the 'LL ababab 日本 1234`
+          const text = name === gpt2Words ? whole.replaceAll("\ufeff", "") : whole
           const { ids } = library.encode(text, { add_special_tokens: false })
           assert.deepStrictEqual([...tokenizer.encode(text)], ids, JSON.stringify(text))
         }),

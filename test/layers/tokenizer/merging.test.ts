@@ -112,3 +112,8 @@ for (const [name, split, expression] of splits) {
     })
   })
 }
+
+it("cuts GPT-2's words at U+FEFF and U+0085 as tokenizers 0.23 does", () => {
+  assert.deepStrictEqual(pieces(splitGpt2, "the  \ufeff the"), ["the", " ", " \ufeff", " the"])
+  assert.deepStrictEqual(pieces(splitGpt2, "a\u0085b \u0085 c"), ["a", "\u0085", "b", " \u0085", " c"])
+})
