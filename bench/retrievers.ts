@@ -28,7 +28,9 @@ type Batches = Stream.Stream<ReadonlyArray<Document>, Error>
 const round = (value: number, digits = 1) => Number(value.toFixed(digits))
 
 /** Searches for all questions at 1, 8 and 64 at a time, after one pass that does not count. */
-const measure = Effect.fnUntraced(function*(queries: ReadonlyArray<RetrievalBenchmark.Query>) {
+const measure = Effect.fnUntraced(function*(all: ReadonlyArray<RetrievalBenchmark.Query>, timed = all.length) {
+  // a slow engine is timed on some of the questions, and judged on all
+  const queries = all.slice(0, timed)
   yield* RetrievalBenchmark.speed(queries, { concurrency: 1, topK: 3 })
   const before = process.cpuUsage()
   const speeds = yield* Effect.forEach(
@@ -36,7 +38,7 @@ const measure = Effect.fnUntraced(function*(queries: ReadonlyArray<RetrievalBenc
     (concurrency) => RetrievalBenchmark.speed(queries, { concurrency, topK: 3 })
   )
   const { system, user } = process.cpuUsage(before)
-  const quality = yield* RetrievalBenchmark.quality(queries, { topK: 3 })
+  const quality = yield* RetrievalBenchmark.quality(all, { topK: 3 })
   return {
     queriesPerSecond: round(Math.max(...speeds.map((speed) => speed.queriesPerSecond))),
     queriesPerCpuSecond: round(3 * queries.length / ((user + system) / 1e6)),
@@ -162,13 +164,16 @@ export const run = async (args: ReadonlyArray<string>): Promise<Readonly<Record<
       const empty = memory()
       const started = performance.now()
       result["lunr"] = await run1(
-        RetrieverLunr.layer(Stream.flattenIterable(batches), { cacheDirectory: false }).pipe(
+        RetrieverLunr.layer(Stream.flattenIterable(batches), {
+          cacheDirectory: false,
+          onProgress: () => Effect.void
+        }).pipe(
           Layer.provide(NodeServices.layer)
         ),
         Effect.gen(function*() {
           yield* Retriever
           const buildSeconds = round((performance.now() - started) / 1000)
-          return { buildSeconds, memoryMegabytes: megabytes(memory() - empty), ...(yield* measure(queries)) }
+          return { buildSeconds, memoryMegabytes: megabytes(memory() - empty), ...(yield* measure(queries, 200)) }
         })
       )
       process.stderr.write(`lunr ${JSON.stringify(result["lunr"])}\n`)
