@@ -67,9 +67,16 @@ export function gemmChunk(index: i32): void {
   }
 }
 
-/** Packs columns of B for later products. Arguments: 0 B, 1-2 its strides (bytes), 3 K, 4 N, 5 out, 6 columns a chunk. */
+/**
+ * Packs B for a product. Arguments: 0 B, 1-2 its strides (bytes), 3 K, 4 N, 5 out, 6 columns (a multiple of 16) and 7 rows a
+ * chunk.
+ */
 export function packChunk(index: i32): void {
-  const k = argI(3), begin = index * argI(6), columns = min(argI(6), argI(4) - begin)
+  const k = argI(3), down = (k + argI(7) - 1) / argI(7)
+  const across = index / down
+  const row = (index - across * down) * argI(7), column = across * argI(6)
   const panel = <usize>k * 64
-  packB(argP(0) + <usize>begin * argP(2), argP(1), argP(2), k, columns, argP(5) + <usize>(begin >> 4) * panel, panel)
+  const from = argP(0) + <usize>row * argP(1) + <usize>column * argP(2)
+  const to = argP(5) + <usize>(column >> 4) * panel + <usize>row * 64
+  packB(from, argP(1), argP(2), min(argI(7), k - row), min(argI(6), argI(4) - column), to, panel)
 }

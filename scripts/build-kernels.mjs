@@ -1,4 +1,5 @@
-// Compiles kernels/ to assets/kernels/{relaxed,plain}.wasm. The output depends on the sources and the pinned compiler
+// Compiles kernels/ to assets/kernels/{relaxed,plain}.wasm, or those named into the
+// directory given: build-kernels.mjs [DIRECTORY [NAME …]]. The output depends on the sources and the pinned compiler
 // only: the same commit gives the same bytes on every machine.
 import { execFileSync } from "node:child_process"
 import * as fs from "node:fs"
@@ -73,15 +74,17 @@ ${
   }`
 )
 
-const output = path.join(root, "assets", "kernels")
+const output = path.resolve(process.argv[2] ?? path.join(root, "assets", "kernels"))
 fs.mkdirSync(output, { recursive: true })
 const asc = path.join(root, "node_modules", "assemblyscript", "bin", "asc.js")
-for (const [name, features] of [["relaxed", "simd,threads,relaxed-simd"], ["plain", "simd,threads"]]) {
+const builds = { relaxed: "simd,threads,relaxed-simd", plain: "simd,threads" }
+const names = process.argv.length > 3 ? process.argv.slice(3) : Object.keys(builds)
+for (const name of names) {
   execFileSync(process.execPath, [
     asc,
     path.join("kernels", "index.ts"),
     "--outFile",
-    path.join("assets", "kernels", `${name}.wasm`),
+    path.join(output, `${name}.wasm`),
     "--runtime",
     "stub",
     "--importMemory",
@@ -93,7 +96,7 @@ for (const [name, features] of [["relaxed", "simd,threads,relaxed-simd"], ["plai
     "--memoryBase",
     "4096",
     "--enable",
-    features,
+    builds[name],
     "--disable",
     "bulk-memory",
     "-O3",
@@ -101,6 +104,6 @@ for (const [name, features] of [["relaxed", "simd,threads,relaxed-simd"], ["plai
     "--use",
     "abort="
   ], { cwd: root, stdio: "inherit" })
-  console.log(`assets/kernels/${name}.wasm ${fs.statSync(path.join(output, `${name}.wasm`)).size} bytes`)
+  console.log(`${path.join(output, `${name}.wasm`)}: ${fs.statSync(path.join(output, `${name}.wasm`)).size} bytes`)
 }
 fs.rmSync(generated)

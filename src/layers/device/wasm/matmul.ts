@@ -45,19 +45,32 @@ export interface Product {
 
 /** Work below which a second thread does not pay, in multiply-adds. */
 const smallProduct = 150_000
+/** From here on several threads share one packed B. */
+const largeProduct = 8_000_000
+const manyRows = 768
+const deepSum = 2048
+/** Products with more rows than this do not keep packed weights. */
+const fewRows = 256
 const rowTile = 6
 const columnTile = 16
 const maxColumns = 512
 
 const roundUp = (n: number, to: number): number => Math.ceil(n / to) * to
 
-/** Rows and columns a chunk. It depends on the shape only, so that results do not depend on the machine. */
-const split = (m: number, n: number, k: number, batches: number): readonly [rows: number, columns: number] => {
-  let rows = m
+/**
+ * Rows and columns a chunk. No element's value depends on it. Many rows go in some dozens of chunks over one packed B, which
+ * many threads share evenly; few rows with a deep sum, where chunks pack their own, in no more than there are threads.
+ */
+const split = (product: Product, threads: number): readonly [rows: number, columns: number] => {
+  const { batches = 1, k, m, n } = product
+  if (m * n * k * batches <= smallProduct) return [Math.max(1, m), Math.max(1, n)]
+  if (sharesB(product)) {
+    return [Math.min(192, Math.max(24, roundUp(Math.ceil(m / 16), rowTile))), Math.min(n, maxColumns)]
+  }
+  const wanted = k >= deepSum ? Math.max(2, threads) : Math.max(4, 2 * threads)
+  let rows = Math.min(m, 384)
   let columns = Math.min(n, maxColumns)
-  if (m * n * k * batches <= smallProduct) return [Math.max(1, rows), Math.max(1, n)]
-  if (m > 768) rows = roundUp(Math.ceil(m / (4 * Math.max(1, Math.round(m / 2560)))), rowTile)
-  while (batches * Math.ceil(m / rows) * Math.ceil(n / columns) < 4 && rows * columns * k > smallProduct) {
+  while (batches * Math.ceil(m / rows) * Math.ceil(n / columns) < wanted && rows * columns * k > smallProduct) {
     if (columns >= 2 * columnTile && (columns >= rows || rows < 2 * rowTile)) {
       columns = roundUp(Math.ceil(columns / 2), columnTile)
     } else if (rows >= 2 * rowTile) rows = roundUp(Math.ceil(rows / 2), rowTile)
@@ -66,16 +79,41 @@ const split = (m: number, n: number, k: number, batches: number): readonly [rows
   return [rows, columns]
 }
 
+/** Whether all chunks of a product use one packed B. */
+const sharesB = ({ batches = 1, k, m, n }: Product): boolean =>
+  batches === 1 && m > manyRows && k < deepSum && m * n * k >= largeProduct
+
+/** Packs B, `[k, n]`, into panels at `to`. */
+const pack = (backend: WasmBackend, b: View, k: number, n: number, to: number): void => {
+  // Along the lines of memory: rows of a plain matrix, columns of a transposed one.
+  const [rows, columns] = b.column === 1
+    ? [Math.max(16, Math.ceil(32768 / n)), roundUp(n, columnTile)]
+    : [k, columnTile]
+  const chunks = Math.ceil(n / columns) * Math.ceil(k / rows)
+  backend.pool.run(kernel.pack, chunks, [b.at, b.row * 4, b.column * 4, k, n, to, columns, rows])
+}
+
+/** A large product packs B once for all chunks; a small one leaves it to the chunks. */
+const prepare = (backend: WasmBackend, product: Product): Product => {
+  const { b, k, n, packed = false } = product
+  if (packed || !sharesB(product)) return product
+  const at = backend.pool.temporary(roundUp(n, columnTile) * k * 4)
+  pack(backend, b, k, n, at)
+  return { ...product, b: { at, row: 0, column: 0 }, packed: true }
+}
+
 /**
  * Runs a matrix product.
  *
  * @category operations
  * @since 0.1.0
  */
-export const multiply = (backend: WasmBackend, product: Product): void => {
+export const multiply = (backend: WasmBackend, given: Product): void => {
+  const temporaries = backend.pool.temporaries
+  const product = prepare(backend, given)
   const { a, b, batches = 1, bias = 0, c, k, m, n, packed = false, start = init.zero } = product
   if (m === 0 || n === 0 || batches === 0) return
-  const [rows, columns] = split(m, n, k, batches)
+  const [rows, columns] = split(product, backend.pool.threads)
   const down = Math.ceil(m / rows)
   const across = Math.ceil(n / columns)
   backend.pool.run(kernel.gemm, batches * down * across, [
@@ -101,10 +139,8 @@ export const multiply = (backend: WasmBackend, product: Product): void => {
     across,
     packed ? 1 : 0
   ])
+  backend.pool.releaseTemporaries(temporaries)
 }
-
-/** Products with more rows than this pack B as they go: it costs them nothing. */
-const fewRows = 256
 
 /**
  * Weights of a decoding step are packed once and kept until they change: the second product of few rows with the same
@@ -115,10 +151,8 @@ const packedWeight = (backend: WasmBackend, b: tf.TensorInfo, k: number, n: numb
   if (data.packed !== 0) return data.packed
   data.smallProducts++
   if (data.smallProducts < 2) return 0
-  const columns = 64
   const at = backend.keepPacked(data, roundUp(n, columnTile) * k * 4)
-  if (at === 0) return 0
-  backend.pool.run(kernel.pack, Math.ceil(n / columns), [data.address, 4, k * 4, k, n, at, columns])
+  if (at !== 0) pack(backend, { at: data.address, row: 1, column: k }, k, n, at)
   return at
 }
 
