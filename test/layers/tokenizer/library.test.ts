@@ -3,7 +3,7 @@ import { Tokenizer as HuggingFaceTokenizer } from "@huggingface/tokenizers"
 import * as TokenizerJson from "../../../src/layers/tokenizer/TokenizerJson.ts"
 import { Tokenizer } from "../../../src/services/Tokenizer.ts"
 import { Text } from "../../contract/tokenizer.ts"
-import { byteLevelJson, withFiles } from "./files.ts"
+import { byteCharacters, byteLevelJson, withFiles } from "./files.ts"
 
 const json = byteLevelJson()
 
@@ -67,3 +67,19 @@ for (const [name, changes] of kinds) {
     )
   })
 }
+
+const model: { readonly vocab: Readonly<Record<string, number>> } = Object(json["model"])
+const bell = byteCharacters[7]!
+const vocabulary = Object.fromEntries(Object.entries(model.vocab).filter(([token]) => token !== bell))
+const lacking = byteLevelJson({ model: { ...model, vocab: vocabulary } })
+
+layer(withFiles({ "tokenizer.json": lacking }, (directory) => TokenizerJson.layer({ directory })))(
+  "TokenizerJson over a vocabulary that lacks a byte",
+  (it) => {
+    it.effect("leaves the byte out as tokenizers 0.23 does", () =>
+      Tokenizer.useSync((tokenizer) => {
+        assert.deepStrictEqual([...tokenizer.encode("ab\u0007ab")], [260, 260])
+        assert.strictEqual(tokenizer.encode("\u0007").length, 0)
+      }))
+  }
+)

@@ -53,6 +53,7 @@ const ByteLevelTokenizer = Schema.Struct({
     continuing_subword_prefix: absent(),
     end_of_word_suffix: absent(),
     byte_fallback: off,
+    unk_token: Schema.optionalKey(Schema.NullOr(Schema.String)),
     ignore_merges: Schema.optionalKey(Schema.NullOr(Schema.Boolean)),
     // Hundreds of thousands of entries: checked one by one below, without a schema's cost for each.
     vocab: Schema.Unknown,
@@ -100,6 +101,12 @@ const pairRanks = (
   return ranks.size === merges.length ? ranks : undefined
 }
 
+/** Spelling that leaves bytes out for which the vocabulary has no token, as the original does before it merges. */
+const without = (lacking: ReadonlyArray<string>) => {
+  const left = new Set(lacking)
+  return (text: string): string => Array.from(toAlphabet(text)).filter((character) => !left.has(character)).join("")
+}
+
 /**
  * The encoding of a `tokenizer.json`, or `undefined` where it has a part that is not understood here.
  *
@@ -112,10 +119,11 @@ export const fromJson = (json: unknown): JsonEncoding | undefined => {
   const { added_tokens: added, model, normalizer, pre_tokenizer: preTokenizer } = decoded
   const split = splitOf(preTokenizer)
   const ids = vocabularyOf(model.vocab)
-  const complete = ids !== undefined && alphabet.every((character) => ids.has(character))
-  const ranks = complete ? pairRanks(model.merges, ids) : undefined
+  const lacking = ids === undefined ? alphabet : alphabet.filter((character) => !ids.has(character))
+  const ranks = ids === undefined ? undefined : pairRanks(model.merges, ids)
   const plain = normalizer === null || added.every(({ normalized }) => normalized !== true)
   if (split === undefined || ids === undefined || ranks === undefined || !plain) return undefined
+  if (lacking.length > 0 && typeof model.unk_token === "string") return undefined
   const special = new Map(added.map(({ content, id }) => [content, id]))
   return {
     idOf: (token) => special.get(token) ?? ids.get(token),
@@ -124,7 +132,7 @@ export const fromJson = (json: unknown): JsonEncoding | undefined => {
       normalized: normalizer !== null,
       split,
       pairs: BytePairs.make({
-        spell: toAlphabet,
+        spell: lacking.length === 0 ? toAlphabet : without(lacking),
         ids,
         ranks: (piece) => (start, middle, end) =>
           ranks.get(`${piece.slice(start, middle)} ${piece.slice(middle, end)}`) ?? noRank,
