@@ -96,6 +96,7 @@ export function run(kernel: i32, chunks: i32, threads: i32): i32 {
   work()
   let spins = CALLER_SPINS
   let slices = SLICES
+  let before = 0
   while (true) {
     const done = atomic.load<i32>(DONE)
     if (done == chunks) return 0
@@ -104,12 +105,11 @@ export function run(kernel: i32, chunks: i32, threads: i32): i32 {
       continue
     }
     if (atomic.load<i32>(DEAD) != 0) return 1
-    if (atomic.wait<i32>(DONE, done, SLICE_NS) == 2) {
-      slices--
-      if (slices == 0) return 1
-    } else {
+    if (done != before) {
+      before = done
       slices = SLICES
     }
+    if (atomic.wait<i32>(DONE, done, SLICE_NS) == 2 && --slices == 0) return 1
   }
 }
 

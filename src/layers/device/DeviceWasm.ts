@@ -26,9 +26,6 @@ export interface DeviceWasmOptions {
   readonly limitBytes?: number | undefined
 }
 
-/** What a 32-bit address reaches, less the first page. */
-const mostBytes = 2 ** 32 - 2 * 65536
-
 /**
  * The device `wasm`. Results depend on nothing but the inputs: neither on the number of threads nor on what else is in a
  * batch. Where worker threads cannot start it runs with one.
@@ -40,7 +37,6 @@ export const layer = (options?: DeviceWasmOptions): Layer.Layer<Device, DeviceUn
   Layer.effect(
     Device,
     Effect.gen(function*() {
-      const limitBytes = Math.min(options?.limitBytes ?? mostBytes, mostBytes)
       const pool = yield* Effect.acquireRelease(
         Effect.try({
           try: () =>
@@ -49,7 +45,7 @@ export const layer = (options?: DeviceWasmOptions): Layer.Layer<Device, DeviceUn
               threads: options?.threads ?? os.availableParallelism(),
               relaxedSimd: options?.relaxedSimd ?? true,
               wideVectors: options?.wideVectors ?? true,
-              limitBytes
+              limitBytes: options?.limitBytes ?? Number.POSITIVE_INFINITY
             }),
           catch: (cause) =>
             new DeviceUnavailable({
@@ -74,7 +70,7 @@ export const layer = (options?: DeviceWasmOptions): Layer.Layer<Device, DeviceUn
         name: "wasm",
         backend: name,
         capabilities: { storage: "float32", threads: pool.threads, asynchronous: false },
-        limitBytes
+        limitBytes: pool.limitBytes
       }))
     })
   )

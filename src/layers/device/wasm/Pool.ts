@@ -22,7 +22,8 @@ declare const WebAssembly: {
 }
 
 const page = 65536
-const maximumPages = 65536
+/** 4 GiB, or what of it the process may reserve addresses for. */
+const maximumPages = [65536, 32768, 16384, 4096]
 /** Memory is asked for in steps of at least 16 MiB: growing stops all threads for a moment. */
 const growthPages = 256
 /** Kernels may read a vector beyond the last element of a tensor, so the last bytes of memory belong to nobody. */
@@ -66,6 +67,18 @@ try {
 }
 `
 
+/** The largest memory that can be had. */
+const reserve = (): { readonly memory: WasmMemory; readonly maximum: number } => {
+  for (const maximum of maximumPages) {
+    try {
+      return { memory: new WebAssembly.Memory({ initial: growthPages, maximum, shared: true }), maximum }
+    } catch (cause) {
+      if (maximum === maximumPages.at(-1)) throw cause
+    }
+  }
+  throw new RangeError("there is no size to try")
+}
+
 const readKernels = (name: "relaxed" | "plain"): Uint8Array => {
   // From src/layers/device/wasm and from dist/layers/device/wasm alike.
   return fs.readFileSync(fileURLToPath(new URL(`../../../../assets/kernels/${name}.wasm`, import.meta.url)))
@@ -102,6 +115,7 @@ export class Pool {
 
   readonly #options: PoolOptions
   readonly #memory: WasmMemory
+  readonly #maximum: number
   readonly #exports: KernelExports
   /** The other threads. */
   readonly workers: Array<Worker> = []
@@ -113,11 +127,13 @@ export class Pool {
 
   constructor(options: PoolOptions) {
     this.#options = options
-    this.limitBytes = options.limitBytes
     const wide = options.wideVectors && canWiden
     // A process-wide switch of V8, read whenever it optimises a WebAssembly function.
     if (wide) v8.setFlagsFromString("--experimental-wasm-revectorize")
-    this.#memory = new WebAssembly.Memory({ initial: growthPages, maximum: maximumPages, shared: true })
+    const { maximum, memory } = reserve()
+    this.#memory = memory
+    this.#maximum = maximum
+    this.limitBytes = Math.min(options.limitBytes, (maximum - 2) * page)
     const { module, relaxedSimd } = load(options.relaxedSimd)
     this.relaxedSimd = relaxedSimd
     this.#exports = new WebAssembly.Instance(module, { env: { memory: this.#memory } }).exports
@@ -133,7 +149,7 @@ export class Pool {
       this.threads = this.workers.length + 1
     } catch (cause) {
       refused = cause instanceof Error ? cause.message : String(cause)
-      this.#stop()
+      void this.#stop()
     }
     this.threadsRefused = refused
     this.ensureScratch(1 << 20)
@@ -239,7 +255,7 @@ export class Pool {
     const current = this.#memory.buffer.byteLength / page
     const least = Math.ceil(bytes / page)
     const wanted = Math.max(least, growthPages, Math.ceil(current / 4))
-    for (const pages of [Math.min(wanted, maximumPages - current), least]) {
+    for (const pages of [Math.min(wanted, this.#maximum - current), least]) {
       if (pages < least) continue
       try {
         this.#memory.grow(pages)
