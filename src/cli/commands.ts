@@ -13,11 +13,12 @@ import { rollout } from "./rollout.ts"
 import { score } from "./score.ts"
 import { search } from "./search.ts"
 import { serve } from "./serve.ts"
+import { start } from "./start.ts"
 import { train } from "./train.ts"
 import { world } from "./world.ts"
 
 export const commands = [
-  demo,
+  start,
   train,
   pretrain,
   world,
@@ -27,6 +28,7 @@ export const commands = [
   score,
   rollout,
   data,
+  demo,
   device,
   logits
 ] as const

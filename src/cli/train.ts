@@ -163,7 +163,7 @@ export const train = Command.make("train", flags, (input) =>
     }).pipe(
       Effect.provide(Layer.mergeAll(servicesOf(folder, config), questionsOf(questions, config)))
     )
-    yield* Console.log(`Done. "search-r1 ask \\"…\\" --run ${folder.directory}" asks the trained policy.`)
+    yield* Console.log(`Done. ${folder.directory} holds log and checkpoints.`)
   }).pipe(Effect.scoped)).pipe(
     Command.withDescription(
       "Train a policy by reinforcement learning. Ctrl-C saves the last whole step and tells how to go on."

@@ -1,0 +1,266 @@
+/**
+ * `search-r1 start`: trains the model that ships with the package to search an encyclopedia that it cannot know.
+ *
+ * @since 0.1.0
+ */
+import { Clock, Console, Context, Effect, Layer, Option, Schema, Stream } from "effect"
+import { Command, Flag } from "effect/cli"
+import { contents, type Document } from "../domain/Document.ts"
+import type { ScoredTrajectory } from "../domain/Outcome.ts"
+import type { Question } from "../domain/Question.ts"
+import type { RunConfig } from "../domain/RunConfigSchema.ts"
+import { greedy, onPolicy } from "../domain/Sampling.ts"
+import * as HeldOut from "../domain/world/HeldOut.ts"
+import * as World from "../domain/world/World.ts"
+import * as AtomicFile from "../layers/atomicFile.ts"
+import * as QuestionsMemory from "../layers/questions/QuestionsMemory.ts"
+import * as RetrieverCache from "../layers/retriever/RetrieverCache.ts"
+import * as RetrieverLunr from "../layers/retriever/RetrieverLunr.ts"
+import * as Evaluate from "../programs/Evaluate.ts"
+import * as Rollout from "../programs/Rollout.ts"
+import * as ScoredRollouts from "../programs/ScoredRollouts.ts"
+import { rolloutOptions } from "../programs/train/Collect.ts"
+import { Retriever } from "../services/Retriever.ts"
+import { deviceNames } from "./deviceFlag.ts"
+import * as RunFolder from "./runFolder.ts"
+import { comparisonTable, pairView, type Report, type Score } from "./startView.ts"
+import { style as terminalStyle } from "./style.ts"
+import { trainRun } from "./trainRun.ts"
+import { servicesOf } from "./trainServices.ts"
+import { userError } from "./userError.ts"
+
+const count = (name: string, value: number, description: string) =>
+  Flag.Int(name).pipe(
+    Flag.withSchema(Schema.Int.check(Schema.isGreaterThan(0))),
+    Flag.withDescription(description),
+    Flag.withDefault(value)
+  )
+
+const flags = {
+  report: Flag.String("report").pipe(
+    Flag.withMetavar("FILE"),
+    Flag.withDescription("Write the result as JSON"),
+    Flag.optional
+  ),
+  seed: Flag.Int("seed").pipe(
+    Flag.withSchema(Schema.Natural),
+    Flag.withDescription("Another seed is another world and another run"),
+    Flag.withDefault(0)
+  ),
+  steps: count("steps", 15, "Steps of rollouts and updates"),
+  questions: count("questions", 512, "Questions about a held-out world that before and after are compared on"),
+  device: Flag.Literals("device", deviceNames).pipe(
+    Flag.withAlias("d"),
+    Flag.withDescription("Where tensors are computed; \"search-r1 device list\" tells what works here"),
+    Flag.withDefault("wasm" as const)
+  ),
+  runs: Flag.String("runs").pipe(
+    Flag.withMetavar("DIR"),
+    Flag.withDescription("Where the run's directory is made"),
+    Flag.withDefault("runs")
+  )
+}
+
+type Input = Command.Command.Config.Infer<typeof flags>
+
+const corpusText = (documents: Iterable<Document>): string =>
+  `${
+    Array.from(documents, (document) => JSON.stringify({ id: document.id, contents: contents(document) })).join("\n")
+  }\n`
+
+const questionsText = (questions: ReadonlyArray<Question>): string =>
+  `${
+    questions.map(({ dataSource, goldIds, goldenAnswers, hops, id, question }) =>
+      JSON.stringify({
+        id,
+        data_source: dataSource,
+        question,
+        golden_answers: goldenAnswers,
+        metadata: { hops, gold_ids: goldIds }
+      })
+    ).join("\n")
+  }\n`
+
+/** The recipe of `docs/learning.md`: GRPO, 32 questions in groups of 8, one passage a search, four updates a step. */
+const settings = (folder: RunFolder.RunFolder, input: Input): Schema.Json => ({
+  algorithm: "grpo",
+  seed: input.seed,
+  steps: input.steps,
+  device: input.device,
+  questions: { train: `${folder.world}/train.jsonl`, evaluate: `${folder.world}/held-out.jsonl` },
+  retriever: { kind: "lunr", corpus: `${folder.world}/corpus.jsonl` },
+  rollout: {
+    prompts: 32,
+    groupSize: 8,
+    topK: 1,
+    maxTurns: 4,
+    maxPromptTokens: 64,
+    maxResponseTokens: 24,
+    maxObservationTokens: 60,
+    maxContextTokens: 384
+  },
+  update: { miniBatches: 4, microBatchTokens: 8192, shuffle: true },
+  loss: { entropyCoefficient: 0 },
+  kl: { coefficient: 0.001 },
+  optimizer: {
+    learningRate: 2e-4,
+    schedule: { kind: "constant", warmupRatio: 0 },
+    adamW: { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0, maxGradNorm: 1 }
+  },
+  evaluation: { every: 5, beforeTraining: false, questions: 128 },
+  checkpoints: { every: 1, keepLast: 2, keepBest: false }
+})
+
+const lunrOf = (documents: Iterable<Document>) =>
+  RetrieverCache.layer().pipe(
+    Layer.provide(RetrieverLunr.layer(Stream.fromIterable(documents), { cacheDirectory: false }))
+  )
+
+const evaluateBoth = Effect.fnUntraced(function*(config: RunConfig, questions: ReadonlyArray<Question>) {
+  const bounds = { ...rolloutOptions(config), groupSize: 1 }
+  const likeliest = yield* Evaluate.run(Stream.fromIterable(questions), { ...bounds, sampling: greedy })
+  const sampled = yield* Evaluate.run(Stream.fromIterable(questions), { ...bounds, sampling: onPolicy })
+  const hop = (hops: number) => likeliest.hops[String(hops)]?.em ?? 0
+  return {
+    em: likeliest.total.em,
+    em1: hop(1),
+    em2: hop(2),
+    em3: hop(3),
+    sampled: sampled.total.em,
+    searches: likeliest.total.searches
+  } satisfies Score
+})
+
+/** Greedy rollouts of a few questions of two hops, to show one of them before and after. */
+const examples = Effect.fnUntraced(function*(config: RunConfig, questions: ReadonlyArray<Question>) {
+  const chosen = questions.filter((question) => question.hops === 2).slice(0, 16)
+  const outcomes = yield* Stream.runCollect(ScoredRollouts.score(
+    Rollout.outcomes(Rollout.instances(Stream.fromIterable(chosen)), {
+      ...rolloutOptions(config),
+      groupSize: 1,
+      order: "input",
+      sampling: greedy
+    })
+  ))
+  return outcomes.flatMap((outcome): ReadonlyArray<ScoredTrajectory> =>
+    outcome._tag === "Scored" ? [outcome.scored] : []
+  )
+})
+
+const program = Effect.fnUntraced(function*(input: Input) {
+  const style = yield* terminalStyle
+  const folder = yield* RunFolder.create(input.runs, "start")
+  const training = HeldOut.exam({ seed: `start/${input.seed}`, count: 2000 })
+  const heldOut = HeldOut.exam({ seed: `held-out/${input.seed}`, count: input.questions })
+  yield* Effect.forEach(
+    [
+      ["corpus", corpusText(World.documents(training.world))],
+      ["train", questionsText(training.questions)],
+      ["held-out-corpus", corpusText(World.documents(heldOut.world))],
+      ["held-out", questionsText(heldOut.questions)]
+    ] as const,
+    ([name, text]) => AtomicFile.writeString(`${folder.world}/${name}.jsonl`, text),
+    { discard: true }
+  ).pipe(
+    Effect.mapError((error) => userError(error))
+  )
+  const config = yield* RunFolder.resolve(settings(folder, input))
+  yield* RunFolder.writeConfig(folder, config)
+  yield* Console.log([
+    style.heading("Search-R1 on an encyclopedia of a world that exists for this run only"),
+    `run ${folder.directory}`,
+    `${heldOut.questions.length} questions about another, held-out world are asked before and after.`,
+    ""
+  ].join("\n"))
+
+  const exam = Context.get(yield* Layer.build(lunrOf(World.documents(heldOut.world))), Retriever)
+  const inExam = Effect.provideService(Retriever, exam)
+  const started = yield* Clock.currentTimeMillis
+  const main = yield* Effect.gen(function*() {
+    const before = yield* inExam(evaluateBoth(config, heldOut.questions))
+    const shownBefore = yield* inExam(examples(config, heldOut.questions))
+    yield* trainRun({
+      folder,
+      config,
+      resume: false,
+      resumeCommand: `search-r1 train --resume ${folder.directory}`,
+      evaluation: Stream.fromIterable(heldOut.questions),
+      evaluationRetriever: exam
+    })
+    const after = yield* inExam(evaluateBoth(config, heldOut.questions))
+    const shownAfter = yield* inExam(examples(config, heldOut.questions))
+    return { before, after, shownBefore, shownAfter }
+  }).pipe(
+    Effect.provide(Layer.mergeAll(
+      servicesOf(folder, config),
+      QuestionsMemory.layer(training.questions, { seed: input.seed })
+    ))
+  )
+
+  yield* Console.log(`\n${style.heading("The same model, trained as long without search")}`)
+  const alone: RunConfig = {
+    ...config,
+    rollout: { ...config.rollout, doSearch: false },
+    evaluation: { ...config.evaluation, every: 0 }
+  }
+  const aloneFolder = yield* RunFolder.at(`${folder.directory}/no-search`)
+  const baseline = yield* Effect.gen(function*() {
+    yield* trainRun({
+      folder: aloneFolder,
+      config: alone,
+      resume: false,
+      resumeCommand: `search-r1 train --resume ${aloneFolder.directory}`
+    })
+    return yield* inExam(Evaluate.run(Stream.fromIterable(heldOut.questions), {
+      ...rolloutOptions(alone),
+      groupSize: 1,
+      sampling: greedy
+    }))
+  }).pipe(
+    Effect.provide(Layer.mergeAll(
+      servicesOf(aloneFolder, alone),
+      QuestionsMemory.layer(training.questions, { seed: input.seed })
+    ))
+  )
+  const seconds = ((yield* Clock.currentTimeMillis) - started) / 1000
+  const report: Report = {
+    seconds,
+    steps: config.steps,
+    before: main.before,
+    after: main.after,
+    noSearchBaseline: { em: baseline.total.em }
+  }
+  const example = main.shownAfter.findIndex((after, index) =>
+    after.reward === 1 && main.shownBefore[index]?.reward === 0
+  )
+  yield* Console.log(pairView(main.shownBefore[Math.max(0, example)], main.shownAfter[Math.max(0, example)], style))
+  yield* Console.log(comparisonTable(report, heldOut.questions.length, style))
+  if (Option.isSome(input.report)) {
+    const path = input.report.value
+    yield* AtomicFile.writeString(path, `${JSON.stringify(report, null, 2)}\n`).pipe(
+      Effect.mapError((error) => userError(`${path}: cannot be written (${error.message})`))
+    )
+  }
+  yield* Console.log([
+    "",
+    style.heading("Try next"),
+    `  npm run -s search-r1 -- train --resume ${folder.directory} --set steps=40`,
+    `  npm run -s search-r1 -- search "Who …?" --corpus ${folder.world}/held-out-corpus.jsonl`,
+    "  npm run -s search-r1 -- train --help"
+  ].join("\n"))
+}, Effect.scoped)
+
+/**
+ * @category commands
+ * @since 0.1.0
+ */
+export const start = Command.make("start", flags, program).pipe(
+  Command.withDescription(
+    "Train the model that ships with the package, by reinforcement learning alone, to search an encyclopedia of a world made for this run; compare before and after on a held-out world, and with the same training without search."
+  ),
+  Command.withShortDescription("Train a small model to search, in minutes"),
+  Command.withExamples([
+    { command: "search-r1 start", description: "The whole job with its defaults" },
+    { command: "search-r1 start --seed 7 --report report.json", description: "Another world, result as JSON" }
+  ])
+)
