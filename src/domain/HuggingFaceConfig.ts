@@ -8,6 +8,7 @@ import { decodeRope, encodeScaling, optional, RopeFields } from "./HuggingFaceRo
 import {
   Architecture,
   InvalidModelConfig,
+  maxLayers,
   ModelConfig,
   type ModelConfigError,
   PositiveFinite,
@@ -23,7 +24,7 @@ const HuggingFaceConfig = Schema.Struct({
   vocab_size: PositiveInt,
   hidden_size: PositiveInt,
   intermediate_size: PositiveInt,
-  num_hidden_layers: PositiveInt,
+  num_hidden_layers: PositiveInt.check(Schema.isLessThanOrEqualTo(maxLayers)),
   num_attention_heads: PositiveInt,
   num_key_value_heads: optional(PositiveInt),
   head_dim: optional(PositiveInt),

@@ -18,6 +18,14 @@ export const PositiveInt = Schema.Int.check(Schema.isGreaterThan(0))
 export const PositiveFinite = Schema.Finite.check(Schema.isGreaterThan(0))
 
 /**
+ * More layers than any model has: a file that claims more is no model, and lists of its weights would not end.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const maxLayers = 10_000
+
+/**
  * The model families that the engine computes.
  *
  * @category schemas
@@ -80,7 +88,7 @@ export class ModelConfig extends Schema.Class<ModelConfig>("effect-search-r1/dom
   vocabularySize: PositiveInt,
   hiddenSize: PositiveInt,
   intermediateSize: PositiveInt,
-  layers: PositiveInt,
+  layers: PositiveInt.check(Schema.isLessThanOrEqualTo(maxLayers)),
   heads: PositiveInt,
   /** Divides `heads`; each key-value head serves `heads / keyValueHeads` query heads. */
   keyValueHeads: PositiveInt,

@@ -254,6 +254,7 @@ describe("HuggingFaceConfig.decode", () => {
       failure({ ...llama31, rope_scaling: { rope_type: "llama3", factor: "8" } }).message,
       `"rope_scaling.factor"`
     )
+    assert.include(failure({ ...llama31, num_hidden_layers: 1e12 }).message, `"num_hidden_layers": Expected`)
     assert.include(failure([]).message, "config.json: ")
   })
 

@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import { Effect, FileSystem, Result, Stream } from "effect"
-import { ModelConfig } from "../../domain/ModelConfig.ts"
+import { maxLayers, ModelConfig } from "../../domain/ModelConfig.ts"
 import * as ModelTensors from "../../domain/ModelTensors.ts"
 import * as FileBytes from "./FileBytes.ts"
 import { fromPlatform, ModelFileInvalid, ModelFileTruncated, type ModelLoadError } from "./ModelFileErrors.ts"
@@ -73,6 +73,7 @@ const decodeHeader = (
   for (const [name, value] of Object.entries(named)) {
     if (value <= 0) return refuse(`${name} is ${value} in the header; expected a positive number`)
   }
+  if (layers > maxLayers) return refuse(`layers is ${layers} in the header; this is no llama2.c model`)
   if (hiddenSize % heads !== 0 || (hiddenSize / heads) % 2 !== 0 || heads % keyValueHeads !== 0) {
     return refuse(
       `dim ${hiddenSize}, n_heads ${heads} and n_kv_heads ${keyValueHeads} of the header do not fit together`

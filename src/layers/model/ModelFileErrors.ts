@@ -50,7 +50,8 @@ export class ModelFileTruncated extends Schema.TaggedError<ModelFileTruncated>()
   path: Schema.String,
   /** The first tensor that is not whole, or what else is cut. */
   part: Schema.String,
-  expectedBytes: Schema.Natural,
+  /** Finite rather than an integer: a broken header may announce more than integers can count. */
+  expectedBytes: Schema.Finite,
   foundBytes: Schema.Natural
 }) {
   override get message() {

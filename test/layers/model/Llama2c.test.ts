@@ -127,6 +127,12 @@ describe("Weights.read of llama2.c files", () => {
           `has ${good.length} bytes, the file has ${good.length + 8}`
         ],
         [int32(version1, 4, 2), "ModelFileInvalid", "version 2 of the llama2.c format is not supported"],
+        [int32(good, 8, 2 ** 30), "ModelFileInvalid", "layers is 1073741824 in the header; this is no llama2.c model"],
+        [
+          int32(int32(good, 0, 2 ** 30), 20, 2 ** 30),
+          "ModelFileTruncated",
+          "truncated within model.embed_tokens.weight"
+        ],
         [int32(good, 8, 0), "ModelFileInvalid", "layers is 0 in the header"],
         [int32(good, 12, 3), "ModelFileInvalid", "dim 8, n_heads 3 and n_kv_heads 1 of the header do not fit together"]
       ]
