@@ -124,21 +124,19 @@ export const run = async (args: ReadonlyArray<string>): Promise<Readonly<Record<
         Effect.runPromise(RetrieverBm25.build(batches, index).pipe(Effect.provide(NodeServices.layer)))
       )
       result["passages"] = description.documents
-      const empty = memory()
+      const { documents, ...arrays } = description.sections
+      const held = Object.values(arrays).reduce((sum, section) => sum + section.bytes, 0)
       const opened = RetrieverBm25.layerIndex(index)
       result["bm25"] = {
         buildSeconds: round(seconds),
         diskMegabytes: megabytes(statSync(index).size),
+        arraysMegabytes: megabytes(held),
+        passagesMegabytes: megabytes(documents?.bytes ?? 0),
         ...(await run1(
           opened,
           Effect.gen(function*() {
             yield* Retriever
-            const held = memory() - empty
-            return {
-              memoryMegabytes: megabytes(held),
-              ...(yield* measure(queries)),
-              batched: yield* batched(queries, 64)
-            }
+            return { ...(yield* measure(queries)), batched: yield* batched(queries, 64) }
           })
         ))
       }

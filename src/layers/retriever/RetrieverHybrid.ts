@@ -1,0 +1,75 @@
+/**
+ * Several retrievers as one: their rankings are fused.
+ *
+ * @since 0.1.0
+ */
+import { Context, Effect, Layer } from "effect"
+import type { ScoredDocument } from "../../domain/Document.ts"
+import { Retriever } from "../../services/Retriever.ts"
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  /** What each retriever's ranking counts, in their order. Default 1 each. */
+  readonly weights?: ReadonlyArray<number> | undefined
+  /** Passages that each retriever is asked for. Default 100, and never fewer than are wanted. */
+  readonly candidates?: number | undefined
+  /** Reciprocal-rank fusion's constant. Default 60, as in Cormack, Clarke and Büttcher 2009. */
+  readonly k?: number | undefined
+}
+
+const fuse = (
+  rankings: ReadonlyArray<ReadonlyArray<ScoredDocument>>,
+  weights: ReadonlyArray<number>,
+  k: number,
+  topK: number
+): ReadonlyArray<ScoredDocument> => {
+  const fused = new Map<string, ScoredDocument>()
+  for (const [index, ranking] of rankings.entries()) {
+    for (const [position, document] of ranking.entries()) {
+      const gain = (weights[index] ?? 1) / (k + position + 1)
+      fused.set(document.id, { ...document, score: (fused.get(document.id)?.score ?? 0) + gain })
+    }
+  }
+  // the sort is stable: equal passages stay in the order of the first retriever that has them
+  return [...fused.values()].toSorted((a, b) => b.score - a.score).slice(0, topK)
+}
+
+/**
+ * Asks all retrievers at once and ranks the passages by the sum of `weight / (k + rank)` (reciprocal-rank fusion):
+ * scores of different engines need not be comparable. Passages are told apart by their ids. When one retriever fails,
+ * the search does.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = <E, R>(
+  retrievers: ReadonlyArray<Layer.Layer<Retriever, E, R>>,
+  options?: Options
+): Layer.Layer<Retriever, E, R> =>
+  Layer.effect(
+    Retriever,
+    Effect.gen(function*() {
+      const inner = yield* Effect.forEach(retrievers, (retriever) =>
+        Effect.map(Layer.build(Layer.fresh(retriever)), (context) => Context.get(context, Retriever)))
+      return Retriever.fromSearchMany(
+        `RetrieverHybrid(${
+          inner.map(({ name }) => name).join(", ")
+        })`,
+        Effect.fn("RetrieverHybrid.searchMany")(function*(queries, { topK }) {
+          if (queries.length === 0 || topK <= 0) return queries.map(() => [])
+          const candidates = Math.max(topK, options?.candidates ?? 100)
+          const rankings = yield* Effect.forEach(
+            inner,
+            (retriever) => retriever.searchMany(queries, { topK: candidates }),
+            { concurrency: "unbounded" }
+          )
+          return queries.map((_, index) =>
+            fuse(rankings.map((lists) => lists[index] ?? []), options?.weights ?? [], options?.k ?? 60, topK)
+          )
+        })
+      )
+    })
+  )
