@@ -23,7 +23,7 @@ import { rolloutOptions } from "../programs/train/Collect.ts"
 import { Retriever } from "../services/Retriever.ts"
 import { deviceNames } from "./deviceFlag.ts"
 import * as RunFolder from "./runFolder.ts"
-import { comparisonTable, pairView, type Report, type Score } from "./startView.ts"
+import { comparisonTable, pairView, Report, type Score } from "./startView.ts"
 import { style as terminalStyle } from "./style.ts"
 import { trainRun } from "./trainRun.ts"
 import { servicesOf } from "./trainServices.ts"
@@ -62,6 +62,8 @@ const flags = {
 }
 
 type Input = Command.Command.Config.Infer<typeof flags>
+
+const encodeReport = Schema.encodeEffect(Schema.fromJsonString(Report))
 
 const corpusText = (documents: Iterable<Document>): string =>
   `${
@@ -237,7 +239,7 @@ const program = Effect.fnUntraced(function*(input: Input) {
   yield* Console.log(comparisonTable(report, heldOut.questions.length, style))
   if (Option.isSome(input.report)) {
     const path = input.report.value
-    yield* AtomicFile.writeString(path, `${JSON.stringify(report, null, 2)}\n`).pipe(
+    yield* AtomicFile.writeString(path, `${yield* Effect.orDie(encodeReport(report))}\n`).pipe(
       Effect.mapError((error) => userError(`${path}: cannot be written (${error.message})`))
     )
   }

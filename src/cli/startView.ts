@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import { Schema } from "effect"
 import type { ScoredTrajectory } from "../domain/Outcome.ts"
 import type { Style } from "./style.ts"
 import { table } from "./table.ts"
@@ -12,31 +13,43 @@ import { trajectoryView } from "./trajectoryView.ts"
  * Scores on held-out questions: `em` greedy exact match, `em1` to `em3` by hops, `sampled` success at temperature 1,
  * `searches` a question.
  *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const Score = Schema.Struct({
+  em: Schema.Finite,
+  em1: Schema.Finite,
+  em2: Schema.Finite,
+  em3: Schema.Finite,
+  sampled: Schema.Finite,
+  searches: Schema.Finite
+})
+
+/**
  * @category models
  * @since 0.1.0
  */
-export interface Score {
-  readonly em: number
-  readonly em1: number
-  readonly em2: number
-  readonly em3: number
-  readonly sampled: number
-  readonly searches: number
-}
+export type Score = typeof Score.Type
 
 /**
  * What `start --report` writes. `seconds` runs from the start of training to the table.
  *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const Report = Schema.Struct({
+  seconds: Schema.Finite,
+  steps: Schema.Natural,
+  before: Score,
+  after: Score,
+  noSearchBaseline: Schema.Struct({ em: Schema.Finite })
+})
+
+/**
  * @category models
  * @since 0.1.0
  */
-export interface Report {
-  readonly seconds: number
-  readonly steps: number
-  readonly before: Score
-  readonly after: Score
-  readonly noSearchBaseline: { readonly em: number }
-}
+export type Report = typeof Report.Type
 
 /**
  * @category formatting
