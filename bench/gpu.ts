@@ -152,7 +152,11 @@ const timeDecoding = Effect.fnUntraced(
     const { prompt, tokens } = shape
     const perSequence = Math.ceil((prompt + tokens + 4) / blockSize)
     const cache = yield* device.run(() => new KvCache(network.config, batch * perSequence + 1))
-    const blocks = (row: number) => Array.from({ length: perSequence }, (_, b) => 1 + row * perSequence + b)
+    const owned = Array.from(
+      { length: batch },
+      (_, row) => Array.from({ length: perSequence }, (_, b) => 1 + row * perSequence + b)
+    )
+    const blocks = (row: number) => owned[row] ?? []
     const next = random(batch)
     const uniform = () => Math.abs(next())
     const draw = () => ({ temperature: 1, topK: 0, topP: 1, uniform: uniform() })

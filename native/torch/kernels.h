@@ -206,17 +206,38 @@ extern "C" __global__ void sample(const float* logits, const float* temperatures
   const float temperature = temperatures[row];
   const bool greedy = temperature == 0.0f;
   const float scale = greedy ? 1.0f : 1.0f / temperature;
-  __shared__ float segments[1024];
+  __shared__ float segments[1024], tops[1024], models[1024];
   __shared__ int chosen;
   __shared__ float total, found;
+  // Each warp takes segments of the vocabulary; a segment's sums are relative to its own largest logit.
+  const int width = (n + 1023) / 1024;
   float high = -INFINITY;
-  for (int i = threadIdx.x; i < n; i += blockDim.x) high = fmaxf(high, x[i]);
+  for (int segment = warp; segment < 1024; segment += warps) {
+    const int begin = segment * width, end = min(n, begin + width);
+    float top = -INFINITY;
+    bool broken = false;
+    for (int i = begin + lane; i < end; i += 32) { top = fmaxf(top, x[i]); broken |= x[i] != x[i]; }
+    top = warpMax(top);
+    float model = 0, own = 0;
+    for (int i = begin + lane; i < end; i += 32) {
+      const float v = x[i] - top;
+      model += __expf(v);
+      own += __expf(v * scale);
+    }
+    model = warpSum(model);
+    own = warpSum(own);
+    if (__any_sync(0xffffffff, broken)) model = own = __int_as_float(0x7fc00000);
+    if (lane == 0) { tops[segment] = top; models[segment] = model; segments[segment] = own; }
+    high = fmaxf(high, top);
+  }
   high = blockMax(high);
   float modelSum = 0, sum = 0;
-  for (int i = threadIdx.x; i < n; i += blockDim.x) {
-    const float v = x[i] - high;
-    modelSum += expf(v);
-    sum += expf(v * scale);
+  for (int s = threadIdx.x; s < 1024; s += blockDim.x) {
+    const float shift = tops[s] == -INFINITY ? -INFINITY : tops[s] - high;
+    const float own = shift == -INFINITY ? 0.0f : segments[s] * __expf(shift * scale);
+    if (shift != -INFINITY) modelSum += models[s] * __expf(shift);
+    segments[s] = own;
+    sum += own;
   }
   modelSum = blockSum(modelSum);
   sum = blockSum(sum);
@@ -262,17 +283,18 @@ extern "C" __global__ void sample(const float* logits, const float* temperatures
     // The largest weight always stays, whatever rounding says.
     bound = fminf(bound, 1.0f);
   }
-  const int width = (n + 1023) / 1024;
-  for (int segment = warp; segment < 1024; segment += warps) {
-    float part = 0;
-    for (int i = segment * width + lane; i < min(n, (segment + 1) * width); i += 32) {
-      const float w = expf((x[i] - high) * scale);
-      part += w >= bound ? w : 0.0f;
+  if (bound > 0) {
+    for (int segment = warp; segment < 1024; segment += warps) {
+      float part = 0;
+      for (int i = segment * width + lane; i < min(n, (segment + 1) * width); i += 32) {
+        const float w = expf((x[i] - high) * scale);
+        part += w >= bound ? w : 0.0f;
+      }
+      part = warpSum(part);
+      if (lane == 0) segments[segment] = part;
     }
-    part = warpSum(part);
-    if (lane == 0) segments[segment] = part;
+    __syncthreads();
   }
-  __syncthreads();
   if (threadIdx.x == 0) {
     double all = 0;
     for (int s = 0; s < 1024; s++) all += segments[s];
@@ -317,8 +339,10 @@ extern "C" __global__ void sample(const float* logits, const float* temperatures
 #define SPLIT 256
 #define THREADS 128
 #define SLOTS (THREADS / LANES)
+#define AHEAD 4
 extern "C" __global__ void __launch_bounds__(THREADS) paged_attention(const T* q, const T* kPool, const T* vPool, const int* table, const int* tokenSeq, const int* tokenPos, float* parts, float* stats, T* out, int kv, int maxBlocks, int blockSize, float scale) {
   __shared__ float scores[GROUP][SPLIT];
+  __shared__ size_t places[SPLIT];
   __shared__ float query[GROUP][HEAD];
   __shared__ float reduced[THREADS / 32][HEAD];
   const int t = blockIdx.x, head = blockIdx.y, split = blockIdx.z, splits = gridDim.z, heads = kv * GROUP;
@@ -327,27 +351,43 @@ extern "C" __global__ void __launch_bounds__(THREADS) paged_attention(const T* q
   const int* own = table + (size_t)tokenSeq[t] * maxBlocks;
   const size_t firstHead = (size_t)t * heads + head * GROUP;
   for (int i = threadIdx.x; i < GROUP * HEAD; i += THREADS) query[i / HEAD][i % HEAD] = get(q[firstHead * HEAD + i]) * scale;
+  for (int i = threadIdx.x; i < end - begin; i += THREADS) {
+    const int p = begin + i;
+    places[i] = (((size_t)own[p / blockSize] * blockSize + p % blockSize) * kv + head) * HEAD;
+  }
   __syncthreads();
   const int slot = threadIdx.x / LANES, part = threadIdx.x % LANES, lane = threadIdx.x % 32;
-  for (int p = begin + slot; p - slot < end; p += SLOTS) {
-    float dots[GROUP];
+  const bool active = part * 8 < HEAD;
+  for (int first = 0; first < end - begin; first += SLOTS * AHEAD) {
+    T8 keys[AHEAD];
 #pragma unroll
-    for (int g = 0; g < GROUP; g++) dots[g] = 0;
-    if (p < end && part * 8 < HEAD) {
-      const size_t place = ((size_t)own[p / blockSize] * blockSize + p % blockSize) * kv + head;
-      const T8 key = *(const T8*)(kPool + place * HEAD + part * 8);
+    for (int a = 0; a < AHEAD; a++) {
+      const int p = first + a * SLOTS + slot;
+      if (p < end - begin && active) keys[a] = *(const T8*)(kPool + places[p] + part * 8);
+      else
 #pragma unroll
-      for (int j = 0; j < 8; j++) {
-        const float value = get(key.x[j]);
-#pragma unroll
-        for (int g = 0; g < GROUP; g++) dots[g] += value * query[g][part * 8 + j];
-      }
+        for (int j = 0; j < 8; j++) keys[a].x[j] = 0;
     }
 #pragma unroll
-    for (int g = 0; g < GROUP; g++) {
+    for (int a = 0; a < AHEAD; a++) {
+      const int p = first + a * SLOTS + slot;
+      float dots[GROUP];
 #pragma unroll
-      for (int o = LANES / 2; o > 0; o >>= 1) dots[g] += __shfl_xor_sync(0xffffffff, dots[g], o);
-      if (part == 0 && p < end) scores[g][p - begin] = dots[g];
+      for (int g = 0; g < GROUP; g++) dots[g] = 0;
+      if (active) {
+#pragma unroll
+        for (int j = 0; j < 8; j++) {
+          const float value = get(keys[a].x[j]);
+#pragma unroll
+          for (int g = 0; g < GROUP; g++) dots[g] += value * query[g][part * 8 + j];
+        }
+      }
+#pragma unroll
+      for (int g = 0; g < GROUP; g++) {
+#pragma unroll
+        for (int o = LANES / 2; o > 0; o >>= 1) dots[g] += __shfl_xor_sync(0xffffffff, dots[g], o);
+        if (part == 0 && p < end - begin) scores[g][p] = dots[g];
+      }
     }
   }
   __syncthreads();
@@ -368,14 +408,24 @@ extern "C" __global__ void __launch_bounds__(THREADS) paged_attention(const T* q
   for (int g = 0; g < GROUP; g++)
 #pragma unroll
     for (int j = 0; j < 8; j++) mixed[g][j] = 0;
-  for (int p = begin + slot; p < end && part * 8 < HEAD; p += SLOTS) {
-    const size_t place = ((size_t)own[p / blockSize] * blockSize + p % blockSize) * kv + head;
-    const T8 value = *(const T8*)(vPool + place * HEAD + part * 8);
+  for (int first = 0; first < count && active; first += SLOTS * AHEAD) {
+    T8 values[AHEAD];
 #pragma unroll
-    for (int g = 0; g < GROUP; g++) {
-      const float weight = scores[g][p - begin];
+    for (int a = 0; a < AHEAD; a++) {
+      const int p = first + a * SLOTS + slot;
+      if (p < count) values[a] = *(const T8*)(vPool + places[p] + part * 8);
+    }
 #pragma unroll
-      for (int j = 0; j < 8; j++) mixed[g][j] += weight * get(value.x[j]);
+    for (int a = 0; a < AHEAD; a++) {
+      const int p = first + a * SLOTS + slot;
+      if (p < count) {
+#pragma unroll
+        for (int g = 0; g < GROUP; g++) {
+          const float weight = scores[g][p];
+#pragma unroll
+          for (int j = 0; j < 8; j++) mixed[g][j] += weight * get(values[a].x[j]);
+        }
+      }
     }
   }
 #pragma unroll
