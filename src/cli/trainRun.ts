@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { Clock, Console, Effect, Stream } from "effect"
+import { Clock, Console, Effect, Runtime, Stream } from "effect"
 import { CliError } from "effect/cli"
 import type { Question } from "../domain/Question.ts"
 import type { RunConfig } from "../domain/RunConfigSchema.ts"
@@ -64,13 +64,10 @@ export const trainRun = Effect.fn("Cli.trainRun")(function*(options: Options) {
     Effect.onInterrupt(() =>
       Console.error(`\nInterrupted. ${folder.directory} holds the last whole step; go on with\n  ${resumeCommand}`)
     ),
-    Effect.catchTag("NothingToDo", (error) =>
-      Effect.andThen(
-        Effect.sync(() => {
-          process.exitCode = nothingToDoExitCode
-        }),
-        Effect.fail(userError(error))
-      )),
+    Effect.catchTag(
+      "NothingToDo",
+      (error) => Effect.fail(Object.assign(userError(error), { [Runtime.errorExitCode]: nothingToDoExitCode }))
+    ),
     Effect.catchIf((error) => !CliError.isCliError(error), (error) => Effect.fail(userError(error)))
   )
 })

@@ -50,7 +50,9 @@ export const stepText = (report: StepReport, secondsPerStep: number, style: Styl
     : [style.good(`      evaluation  ${evaluationText(report.evaluation)}`)]
   if (report.step === 0) return evaluation.join("\n")
   const { metrics } = report
-  const tokens = (metrics["state_tokens/total"] ?? 0) / Math.max(1e-9, report.seconds.rollout)
+  const rate = report.seconds.rollout === 0
+    ? "–"
+    : ((metrics["state_tokens/total"] ?? 0) / report.seconds.rollout).toFixed(0)
   const facts = [
     `reward ${short(metrics["reward/total/mean"])}`,
     `searches ${short(metrics["env/number_of_valid_search"])}`,
@@ -58,7 +60,7 @@ export const stepText = (report: StepReport, secondsPerStep: number, style: Styl
     `length ${(metrics["response_length/mean"] ?? 0).toFixed(0)}`,
     `KL ${short(metrics["actor/kl_loss"] ?? metrics["critic/kl"], 4)}`,
     `entropy ${short(metrics["actor/entropy_loss"])}`,
-    `${tokens.toFixed(0)} tokens/s`,
+    `${rate} tokens/s`,
     `left ${time(secondsPerStep * (report.steps - report.step))}`
   ]
   const line = `${
