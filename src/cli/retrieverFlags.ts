@@ -7,10 +7,12 @@ import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { Config, type Duration, Effect, type FileSystem, Layer, Option, type Path, Schema } from "effect"
 import { type CliError, Flag } from "effect/cli"
 import * as RetrieverBm25 from "../layers/retriever/RetrieverBm25.ts"
+import * as RetrieverBudget from "../layers/retriever/RetrieverBudget.ts"
 import * as RetrieverDiskCache from "../layers/retriever/RetrieverDiskCache.ts"
 import * as RetrieverLunr from "../layers/retriever/RetrieverLunr.ts"
 import * as RetrieverRemote from "../layers/retriever/RetrieverRemote.ts"
 import * as RetrieverResilient from "../layers/retriever/RetrieverResilient.ts"
+import * as RetrieverWeb from "../layers/retriever/RetrieverWeb.ts"
 import type { Retriever } from "../services/Retriever.ts"
 import { userError } from "./userError.ts"
 
@@ -48,6 +50,17 @@ export const retrieverFlags = {
     Flag.withFallbackConfig(Config.String("RETRIEVER_URL")),
     Flag.optional
   ),
+  web: Flag.Literals("web", ["google", "serpapi", "serper", "brave", "tavily"]).pipe(
+    Flag.withDescription(
+      "Search the web; keys from GOOGLE_API_KEY and GOOGLE_CSE_ID, SERPAPI_API_KEY, SERPER_API_KEY, BRAVE_API_KEY or TAVILY_API_KEY"
+    ),
+    Flag.optional
+  ),
+  maxSearches: Flag.Int("max-searches").pipe(
+    Flag.withSchema(Schema.Natural),
+    Flag.withDescription("Fail instead of sending more queries than this to --web or --remote, retries included"),
+    Flag.optional
+  ),
   dialect: Flag.Literals("dialect", RetrieverRemote.dialects).pipe(
     Flag.withDescription("What the server wants to be sent"),
     Flag.withDefault("search-r1" as const)
@@ -76,6 +89,12 @@ export const retrieverFlags = {
 }
 
 /**
+ * @category models
+ * @since 0.1.0
+ */
+export type WebEngine = "google" | "serpapi" | "serper" | "brave" | "tavily"
+
+/**
  * What the flags parse to.
  *
  * @category models
@@ -86,6 +105,8 @@ export interface RetrieverInput {
   readonly index: Option.Option<string>
   readonly engine: "lunr" | "bm25"
   readonly remote: Option.Option<string>
+  readonly web?: Option.Option<WebEngine> | undefined
+  readonly maxSearches?: Option.Option<number> | undefined
   readonly dialect: RetrieverRemote.Dialect
   readonly timeout: Option.Option<Duration.Duration>
   readonly retries: number
@@ -93,28 +114,57 @@ export interface RetrieverInput {
   readonly cache: "memory" | "disk" | "off"
 }
 
-const remoteLayer = (url: string, input: RetrieverInput) => {
-  const memory = input.cache === "off" ? false : undefined
-  const resilient = RetrieverResilient.layer({
+/** What asks somebody else needs limits, retries and memory around it, and a budget next to the engine. */
+const guarded = (
+  engine: Layer.Layer<Retriever, CliError.UserError, FileSystem.FileSystem | Path.Path>,
+  input: RetrieverInput,
+  oneByOne: boolean
+) => {
+  const paid = Option.match(input.maxSearches ?? Option.none<number>(), {
+    onNone: () => engine,
+    onSome: (budget) => RetrieverBudget.layer({ budget }).pipe(Layer.provide(engine))
+  })
+  const server = RetrieverResilient.layer({
     timeLimit: { duration: Option.getOrUndefined(input.timeout) },
     retry: { times: input.retries },
     rateLimit: Option.match(input.rateLimit, { onNone: () => false as const, onSome: (limit) => ({ limit }) }),
     // a batch of one query a request would only be taken apart again
-    batching: input.dialect === "skyrl" ? false : undefined,
-    cache: input.cache === "disk" ? false : memory
-  })
-  const server = resilient.pipe(
-    Layer.provide(RetrieverRemote.layer({ url, dialect: input.dialect })),
-    Layer.provide(NodeHttpClient.layerUndici)
-  )
+    batching: oneByOne ? false : undefined,
+    cache: input.cache === "memory" ? undefined : false
+  }).pipe(Layer.provide(paid))
   return input.cache === "disk"
-    ? RetrieverResilient.layer({
-      timeLimit: false,
-      concurrency: false,
-      retry: false,
-      batching: false
-    }).pipe(Layer.provide(RetrieverDiskCache.layer()), Layer.provide(server))
+    ? RetrieverResilient.layer({ timeLimit: false, concurrency: false, retry: false, batching: false }).pipe(
+      Layer.provide(RetrieverDiskCache.layer()),
+      Layer.provide(server)
+    )
     : server
+}
+
+const remoteLayer = (url: string, input: RetrieverInput) =>
+  guarded(
+    RetrieverRemote.layer({ url, dialect: input.dialect }).pipe(Layer.provide(NodeHttpClient.layerUndici)),
+    input,
+    input.dialect === "skyrl"
+  )
+
+const webEngines = {
+  google: { layer: RetrieverWeb.layerGoogleConfig, keys: "GOOGLE_API_KEY and GOOGLE_CSE_ID" },
+  serpapi: { layer: RetrieverWeb.layerSerpApiConfig, keys: "SERPAPI_API_KEY" },
+  serper: { layer: RetrieverWeb.layerSerperConfig, keys: "SERPER_API_KEY" },
+  brave: { layer: RetrieverWeb.layerBraveConfig, keys: "BRAVE_API_KEY" },
+  tavily: { layer: RetrieverWeb.layerTavilyConfig, keys: "TAVILY_API_KEY" }
+}
+
+const webLayer = (name: WebEngine, input: RetrieverInput) => {
+  const { keys, layer } = webEngines[name]
+  return guarded(
+    layer.pipe(
+      Layer.provide(NodeHttpClient.layerUndici),
+      Layer.catch(() => Layer.effectContext(Effect.fail(userError(`--web ${name} needs ${keys} in the environment`))))
+    ),
+    input,
+    true
+  )
 }
 
 /** What searches in this process needs no more than a memory of its answers. */
@@ -148,7 +198,8 @@ export const isHttpUrl = (text: string): boolean => URL.canParse(text) && /^http
 
 /**
  * The retriever that the flags choose, the first given of `--index` and `--corpus`, which are searched in this process,
- * and `--remote`, a server with time limit, retries, batching and cache around it. Without any, `defaultCorpus` is searched where there is one.
+ * `--web`, a hosted engine, and `--remote`, a server; the latter two with time limit, retries, batching and cache around
+ * them. Without any, `defaultCorpus` is searched where there is one.
  *
  * @category layers
  * @since 0.1.0
@@ -163,6 +214,8 @@ export const retrieverLayer = (
   const index = Option.getOrUndefined(input.index)
   if (index !== undefined) return local(RetrieverBm25.layerIndex(index), input)
   if (corpus !== undefined) return corpusLayer(corpus, input)
+  const web = Option.getOrUndefined(input.web ?? Option.none<WebEngine>())
+  if (web !== undefined) return webLayer(web, input)
   if (remote !== undefined) {
     return isHttpUrl(remote)
       ? remoteLayer(remote, input)
@@ -171,7 +224,7 @@ export const retrieverLayer = (
   return options?.defaultCorpus === undefined
     ? failure(
       "What shall be searched?",
-      "Name a corpus with --corpus FILE, an index with --index FILE or a server with --remote URL."
+      "Name a corpus with --corpus FILE, an index with --index FILE, a server with --remote URL or an engine with --web."
     )
     : corpusLayer(options.defaultCorpus, input)
 }

@@ -1,6 +1,6 @@
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, FileSystem, Stdio, Stream } from "effect"
+import { ConfigProvider, Effect, FileSystem, Stdio, Stream } from "effect"
 import { Command } from "effect/cli"
 import { TestConsole } from "effect/testing"
 import { search } from "../../src/cli/search.ts"
@@ -16,6 +16,7 @@ const outcome = Effect.fnUntraced(function*(args: ReadonlyArray<string>, stdin =
   const error = yield* run(args).pipe(
     Effect.as(undefined),
     Effect.catch(Effect.succeed),
+    Effect.provide(ConfigProvider.layer(ConfigProvider.fromUnknown({}))),
     Effect.provideServiceEffect(
       Stdio.Stdio,
       Stdio.Stdio.useSync((stdio) => ({ ...stdio, stdin: Stream.succeed(new TextEncoder().encode(stdin)) }))
