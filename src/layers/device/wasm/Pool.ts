@@ -3,6 +3,8 @@
  *
  * @since 0.1.0
  */
+// The compiled kernels are read where nothing may wait: tfjs kernels are synchronous, and so is what makes them.
+// @effect-diagnostics nodeBuiltinImport:off
 import * as fs from "node:fs"
 import { fileURLToPath } from "node:url"
 import * as v8 from "node:v8"
