@@ -96,6 +96,12 @@ describe("search-r1 search", () => {
     ["a bad line", (path) => ["x", "--corpus", path], /corpus\.jsonl:2: no JSON/],
     ["no source", () => ["x"], /--corpus FILE.*--remote URL/s],
     ["an address of another kind", () => ["x", "--remote", "ftp://h"], /no http\(s\) URL/],
+    ["a web engine without its key", () => ["x", "--web", "tavily"], /needs TAVILY_API_KEY/],
+    [
+      "a spent budget",
+      () => ["x", "--remote", "http://127.0.0.1:1", "--max-searches", "0"],
+      /no searches left.*budget of 0/
+    ],
     [
       "an unreachable server",
       () => ["x", "--remote", "http://127.0.0.1:1", "--retries", "0"],
