@@ -3,9 +3,11 @@
  *
  * @since 0.1.0
  */
+import { ask } from "./ask.ts"
 import { data } from "./data.ts"
 import { demo } from "./demo.ts"
 import { device } from "./device.ts"
+import { evaluate } from "./evaluate.ts"
 import { index } from "./indexes.ts"
 import { logits } from "./logits.ts"
 import { pretrain } from "./pretrain.ts"
@@ -20,6 +22,8 @@ import { world } from "./world.ts"
 export const commands = [
   start,
   train,
+  evaluate,
+  ask,
   pretrain,
   world,
   search,

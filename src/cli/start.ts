@@ -9,21 +9,20 @@ import { contents, type Document } from "../domain/Document.ts"
 import type { ScoredTrajectory } from "../domain/Outcome.ts"
 import type { Question } from "../domain/Question.ts"
 import type { RunConfig } from "../domain/RunConfigSchema.ts"
-import { greedy, onPolicy } from "../domain/Sampling.ts"
+import { greedy } from "../domain/Sampling.ts"
 import * as HeldOut from "../domain/world/HeldOut.ts"
 import * as World from "../domain/world/World.ts"
 import * as AtomicFile from "../layers/atomicFile.ts"
 import * as QuestionsMemory from "../layers/questions/QuestionsMemory.ts"
-import * as RetrieverCache from "../layers/retriever/RetrieverCache.ts"
-import * as RetrieverLunr from "../layers/retriever/RetrieverLunr.ts"
 import * as Evaluate from "../programs/Evaluate.ts"
 import * as Rollout from "../programs/Rollout.ts"
 import * as ScoredRollouts from "../programs/ScoredRollouts.ts"
 import { rolloutOptions } from "../programs/train/Collect.ts"
 import { Retriever } from "../services/Retriever.ts"
 import { deviceNames } from "./deviceFlag.ts"
+import { evaluateBoth, heldOutExam, lunrOf } from "./heldOutExam.ts"
 import * as RunFolder from "./runFolder.ts"
-import { comparisonTable, pairView, Report, type Score } from "./startView.ts"
+import { comparisonTable, pairView, Report } from "./startView.ts"
 import { style as terminalStyle } from "./style.ts"
 import { trainRun } from "./trainRun.ts"
 import { servicesOf } from "./trainServices.ts"
@@ -113,26 +112,6 @@ const settings = (folder: RunFolder.RunFolder, input: Input): Schema.Json => ({
   checkpoints: { every: 1, keepLast: 2, keepBest: false }
 })
 
-const lunrOf = (documents: Iterable<Document>) =>
-  RetrieverCache.layer().pipe(
-    Layer.provide(RetrieverLunr.layer(Stream.fromIterable(documents), { cacheDirectory: false }))
-  )
-
-const evaluateBoth = Effect.fnUntraced(function*(config: RunConfig, questions: ReadonlyArray<Question>) {
-  const bounds = { ...rolloutOptions(config), groupSize: 1 }
-  const likeliest = yield* Evaluate.run(Stream.fromIterable(questions), { ...bounds, sampling: greedy })
-  const sampled = yield* Evaluate.run(Stream.fromIterable(questions), { ...bounds, sampling: onPolicy })
-  const hop = (hops: number) => likeliest.hops[String(hops)]?.em ?? 0
-  return {
-    em: likeliest.total.em,
-    em1: hop(1),
-    em2: hop(2),
-    em3: hop(3),
-    sampled: sampled.total.em,
-    searches: likeliest.total.searches
-  } satisfies Score
-})
-
 /** Greedy rollouts of a few questions of two hops, to show one of them before and after. */
 const examples = Effect.fnUntraced(function*(config: RunConfig, questions: ReadonlyArray<Question>) {
   const chosen = questions.filter((question) => question.hops === 2).slice(0, 16)
@@ -153,7 +132,7 @@ const program = Effect.fnUntraced(function*(input: Input) {
   const style = yield* terminalStyle
   const folder = yield* RunFolder.create(input.runs, "start")
   const training = HeldOut.exam({ seed: `start/${input.seed}`, count: 2000 })
-  const heldOut = HeldOut.exam({ seed: `held-out/${input.seed}`, count: input.questions })
+  const heldOut = heldOutExam(input.seed, input.questions)
   yield* Effect.forEach(
     [
       ["corpus", corpusText(World.documents(training.world))],
@@ -247,7 +226,10 @@ const program = Effect.fnUntraced(function*(input: Input) {
     "",
     style.heading("Try next"),
     `  npm run -s search-r1 -- train --resume ${folder.directory} --set steps=40`,
-    `  npm run -s search-r1 -- search "Who …?" --corpus ${folder.world}/held-out-corpus.jsonl`,
+    `  npm run -s search-r1 -- evaluate --run ${folder.directory} --seed ${input.seed + 1}`,
+    `  npm run -s search-r1 -- ask "${
+      heldOut.questions[0]?.question ?? "Who …?"
+    }" --run ${folder.directory} --corpus ${folder.world}/held-out-corpus.jsonl`,
     "  npm run -s search-r1 -- train --help"
   ].join("\n"))
 }, Effect.scoped)

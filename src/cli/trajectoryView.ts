@@ -14,7 +14,13 @@ const painted = (text: string, style: Style): string =>
     .replaceAll(/<search>.*?(<\/search>|$)/gs, (block) => style.search(block))
     .replaceAll(/<answer>.*?(<\/answer>|$)/gs, (block) => style.answer(block))
 
-const segmentText = (segment: Segment, style: Style): string => {
+/**
+ * A part of a conversation, nothing for its prompt.
+ *
+ * @category formatting
+ * @since 0.1.0
+ */
+export const segmentText = (segment: Segment, style: Style): string => {
   switch (segment._tag) {
     case "Prompt":
       return ""

@@ -30,7 +30,7 @@ import { learn, type Learned, type LearnError } from "./train/Learn.ts"
 import * as State from "./train/State.ts"
 
 export { MissingService } from "./train/Learn.ts"
-export { NothingToDo, ResumeConflict, RunState } from "./train/State.ts"
+export { NothingToDo, restoreActor, ResumeConflict, RunState } from "./train/State.ts"
 
 /**
  * Why a run ended before its last step.

@@ -3,11 +3,12 @@
  *
  * @since 0.1.0
  */
-import { type Duration, Schema } from "effect"
+import { type Duration, type Effect, Schema } from "effect"
 import { type Compat, fixed } from "../../domain/Presets.ts"
 import type { Template } from "../../domain/Protocol.ts"
 import type { Question } from "../../domain/Question.ts"
 import { onPolicy, type Sampling } from "../../domain/Sampling.ts"
+import type { Segment } from "../../domain/Trajectory.ts"
 import { PolicyError } from "../../services/Policy.ts"
 import { RetrieverError } from "../../services/Retriever.ts"
 import { ChatTemplateError } from "../../services/Tokenizer.ts"
@@ -108,6 +109,8 @@ export interface Options {
   readonly maxContextTokens: number
   readonly sampling: Sampling
   readonly compat: Compat
+  /** Is told each segment behind the prompt as it arises, before the rollout goes on. */
+  readonly onSegment?: ((segment: Segment) => Effect.Effect<void>) | undefined
 }
 
 /**

@@ -136,6 +136,7 @@ export const run = Effect.fnUntraced(function*(
     const sampled = yield* conversation.generate(maxResponseTokens).pipe(Effect.withSpan("Rollout.generate"))
     counts.turns++
     segments.push(sampled)
+    if (options.onSegment !== undefined) yield* options.onSegment(sampled)
     length += sampled.ids.length
 
     const action = parseAction(actionText(sampled), { emptyQuery: compat.emptyQuery })
@@ -172,6 +173,7 @@ export const run = Effect.fnUntraced(function*(
     }
     if (compat.overflow !== "slide" && length + observation.ids.length + maxResponseTokens > limit) return "budget"
     segments.push(observation)
+    if (options.onSegment !== undefined) yield* options.onSegment(observation)
     length += observation.ids.length
     yield* conversation.observe(observation.ids)
     return undefined

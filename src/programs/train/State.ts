@@ -140,6 +140,32 @@ const conflicts = (a: RunConfig, b: RunConfig): ReadonlyArray<string> =>
     !free.has(key) && JSON.stringify(a[key]) !== JSON.stringify(b[key])
   )
 
+const read = Effect.fnUntraced(function*(info: CheckpointInfo) {
+  const checkpoint = yield* (yield* Checkpoints).load(info)
+  const state = yield* Schema.decodeEffect(codec)(checkpoint.state).pipe(
+    Effect.mapError((error) => new CheckpointCorrupt({ path: info.path, reason: error.message }))
+  )
+  return { checkpoint, state }
+})
+
+const restoreOptimizer = Effect.fnUntraced(function*(checkpoint: Checkpoint, state: RunState) {
+  const optimizer = yield* Optimizer
+  yield* optimizer.restore({ info: state.learners["actor"] ?? null, blobs: unprefixed("actor", checkpoint) })
+})
+
+/**
+ * Gives the policy the parameters of a checkpoint, to be evaluated or asked. The returned state tells what the run had
+ * reached then.
+ *
+ * @category programs
+ * @since 0.1.0
+ */
+export const restoreActor = Effect.fn("Train.restoreActor")(function*(info: CheckpointInfo) {
+  const { checkpoint, state } = yield* read(info)
+  yield* restoreOptimizer(checkpoint, state)
+  return state
+})
+
 /**
  * Restores a run: the learners get their states back, the returned state is where to go on.
  *
@@ -147,18 +173,13 @@ const conflicts = (a: RunConfig, b: RunConfig): ReadonlyArray<string> =>
  * @since 0.1.0
  */
 export const load = Effect.fn("Train.load")(function*(info: CheckpointInfo, config: RunConfig) {
-  const checkpoints = yield* Checkpoints
-  const checkpoint = yield* checkpoints.load(info)
-  const state = yield* Schema.decodeEffect(codec)(checkpoint.state).pipe(
-    Effect.mapError((error) => new CheckpointCorrupt({ path: info.path, reason: error.message }))
-  )
+  const { checkpoint, state } = yield* read(info)
   const keys = conflicts(state.config, config)
   if (keys.length > 0) return yield* new ResumeConflict({ keys })
   if (state.step >= config.steps && state.pending === null) {
     return yield* new NothingToDo({ step: state.step, steps: config.steps })
   }
-  const optimizer = yield* Optimizer
-  yield* optimizer.restore({ info: state.learners["actor"] ?? null, blobs: unprefixed("actor", checkpoint) })
+  yield* restoreOptimizer(checkpoint, state)
   const critic = yield* Effect.serviceOption(Critic)
   if (Option.isSome(critic) && state.learners["critic"] !== undefined) {
     yield* critic.value.restore({ info: state.learners["critic"], blobs: unprefixed("critic", checkpoint) })

@@ -1,0 +1,171 @@
+/**
+ * `search-r1 ask`: one question to what a run has learned, shown as it thinks, searches, reads and answers.
+ *
+ * @since 0.1.0
+ */
+import { Console, Effect, FileSystem, Layer, Option, Schema } from "effect"
+import { Argument, Command, Flag } from "effect/cli"
+import { ScoredDocument } from "../domain/Document.ts"
+import { normalizeQuestion, Question } from "../domain/Question.ts"
+import { greedy } from "../domain/Sampling.ts"
+import { Ending, type Segment, type Trajectory } from "../domain/Trajectory.ts"
+import * as Rollout from "../programs/Rollout.ts"
+import { rolloutOptions } from "../programs/train/Collect.ts"
+import { retrieverFlags, retrieverLayer } from "./retrieverFlags.ts"
+import { printable, style as terminalStyle } from "./style.ts"
+import * as TrainedPolicy from "./trainedPolicy.ts"
+import { retrieverOf } from "./trainServices.ts"
+import { prediction, segmentText } from "./trajectoryView.ts"
+import { userError } from "./userError.ts"
+
+const flags = {
+  question: Argument.String("question").pipe(Argument.withDescription("What to ask")),
+  ...TrainedPolicy.runFlags,
+  ...retrieverFlags,
+  temperature: Flag.Finite("temperature").pipe(
+    Flag.withSchema(Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0))),
+    Flag.withDescription("How freely tokens are drawn; 0 always takes the likeliest one"),
+    Flag.withDefault(0)
+  ),
+  seed: Flag.Int("seed").pipe(
+    Flag.withSchema(Schema.Natural),
+    Flag.withDescription("With --temperature: another seed draws another answer"),
+    Flag.withDefault(0)
+  ),
+  json: Flag.Boolean("json").pipe(
+    Flag.withDescription(
+      "Print one JSON object: {\"question\",\"answer\",\"searches\":[{\"query\",\"documents\"}],\"text\",\"ending\",\"step\"}"
+    ),
+    Flag.withDefault(false)
+  )
+}
+
+type Input = Command.Command.Config.Infer<typeof flags>
+
+const Reply = Schema.Struct({
+  question: Schema.String,
+  /** Null where the policy gave none. */
+  answer: Schema.NullOr(Schema.String),
+  searches: Schema.Array(Schema.Struct({ query: Schema.String, documents: Schema.Array(ScoredDocument) })),
+  /** Everything behind the prompt. */
+  text: Schema.String,
+  ending: Ending,
+  /** Steps of training behind the policy that answered. */
+  step: Schema.Natural
+})
+
+const encodeReply = Schema.encodeEffect(Schema.fromJsonString(Schema.toCodecJson(Reply)))
+
+const searchesOf = (segments: ReadonlyArray<Segment>) =>
+  segments.flatMap((segment) =>
+    segment._tag === "Observation" && segment.source._tag === "Search"
+      ? [{ query: segment.source.query, documents: segment.source.documents }]
+      : []
+  )
+
+/** What the flags name, else what the run searches; a run that was moved takes its own world with it. */
+const retrieverFor = Effect.fnUntraced(function*(input: Input, { config, folder }: TrainedPolicy.Run) {
+  if (Option.isSome(input.index) || Option.isSome(input.corpus) || Option.isSome(input.remote)) {
+    return retrieverLayer(input)
+  }
+  if (config.retriever.kind === "remote") return retrieverOf(config)
+  const fs = yield* FileSystem.FileSystem
+  const there = (file: string) => Effect.orElseSucceed(fs.exists(file), () => false)
+  const { corpus } = config.retriever
+  if (corpus !== null && (yield* there(corpus))) return retrieverOf(config)
+  const own = `${folder.world}/corpus.jsonl`
+  if (yield* there(own)) return retrieverOf({ ...config, retriever: { ...config.retriever, corpus: own } })
+  return yield* userError(
+    corpus === null
+      ? `${folder.directory} names no corpus to search.`
+      : `${corpus}, which the run searched, is not there any more.`,
+    "Name a corpus with --corpus FILE, an index with --index FILE or a server with --remote URL."
+  )
+})
+
+/** One rollout with the run's own limits. */
+const roll = Effect.fnUntraced(function*(
+  question: string,
+  input: Input,
+  run: TrainedPolicy.Run,
+  onSegment: (segment: Segment) => Effect.Effect<void>
+) {
+  const outcome = yield* Rollout.run(
+    { promptKey: "ask", question: new Question({ id: "ask", dataSource: "ask", question, goldenAnswers: [] }) },
+    0,
+    {
+      ...rolloutOptions(run.config),
+      groupSize: 1,
+      seed: String(input.seed),
+      sampling: { ...greedy, temperature: input.temperature },
+      onSegment
+    }
+  )
+  return outcome._tag === "Failed" ? yield* userError(outcome.error) : outcome.trajectory
+})
+
+const replyOf = (question: string, step: number, trajectory: Trajectory): typeof Reply.Type => ({
+  question,
+  answer: prediction(trajectory),
+  searches: searchesOf(trajectory.segments),
+  text: trajectory.segments.flatMap((segment) => segment._tag === "Prompt" ? [] : [segment.text]).join(""),
+  ending: trajectory.ending,
+  step
+})
+
+const plural = (count: number, one: string, many: string): string => `${count} ${count === 1 ? one : many}`
+
+/**
+ * @category commands
+ * @since 0.1.0
+ */
+export const ask = Command.make("ask", flags, (input) =>
+  Effect.gen(function*() {
+    const style = yield* terminalStyle
+    const question = normalizeQuestion(input.question)
+    if (question === "") return yield* userError("The question is empty.", "search-r1 ask \"Who …?\" --run DIR")
+    const run = yield* TrainedPolicy.open(input)
+    const retriever = yield* retrieverFor(input, run)
+    yield* Effect.gen(function*() {
+      const step = yield* TrainedPolicy.restore(run, input.checkpoint)
+      if (!input.json) {
+        yield* Console.log(style.heading(printable(question)))
+        yield* Console.log(
+          style.faint(`${run.folder.directory} after ${plural(step, "step", "steps")}`)
+        )
+      }
+      const trajectory = yield* roll(question, input, run, (segment) => {
+        const text = segmentText(segment, style).trim()
+        return input.json || text === "" ? Effect.void : Console.log(text)
+      })
+      const reply = replyOf(question, step, trajectory)
+      if (input.json) return yield* Effect.flatMap(Effect.orDie(encodeReply(reply)), Console.log)
+      yield* Console.log([
+        "",
+        reply.answer === null
+          ? style.bad(`No answer (ended by ${reply.ending})`)
+          : `${style.title("Answer:")} ${style.answer(printable(reply.answer))}`,
+        style.faint(plural(reply.searches.length, "search", "searches"))
+      ].join("\n"))
+    }).pipe(Effect.provide(Layer.merge(TrainedPolicy.layer(run), retriever)))
+  }).pipe(Effect.scoped)).pipe(
+    Command.withDescription(
+      "Ask the policy of a run a question and watch it think, search, read and answer, turn by turn. It searches what the run searched unless --corpus, --index or --remote name something else."
+    ),
+    Command.withShortDescription("Ask a trained policy a question"),
+    Command.withExamples([
+      {
+        command: "search-r1 ask \"Where was the spouse of Tolen Rizel born?\" --run runs/20260101-120000-start",
+        description: "A question about the world that the run learned in"
+      },
+      {
+        command:
+          "search-r1 ask \"Who founded it?\" --run runs/20260101-120000-grpo --remote http://127.0.0.1:8000/retrieve",
+        description: "Search through a server"
+      },
+      {
+        command: "search-r1 ask \"Who founded it?\" --run runs/20260101-120000-grpo --temperature 1 --seed 3 --json",
+        description: "A sampled answer, as JSON"
+      }
+    ])
+  )

@@ -1,0 +1,84 @@
+import { assert, layer } from "@effect/vitest"
+import { Effect, FileSystem } from "effect"
+import { Command } from "effect/cli"
+import { ask } from "../../src/cli/ask.ts"
+import { evaluate } from "../../src/cli/evaluate.ts"
+import * as Tiny from "../support/tinyRun.ts"
+
+const version = { version: "0" }
+const asking = Tiny.outcome(Command.runWith(ask, version))
+const evaluating = Tiny.outcome(Command.runWith(evaluate, version))
+
+layer(Tiny.layer, { excludeTestServices: true, timeout: "60 seconds" })("commands on a run", (it) => {
+  it.effect(
+    "evaluate measures a checkpoint on the held-out world of a seed, the same each time",
+    () =>
+      Effect.gen(function*() {
+        const { run } = yield* Tiny.TinyRun
+        const args = ["--run", run, "--questions", "24", "--json"]
+        const latest = yield* evaluating(args)
+        assert.isUndefined(latest.error)
+        const score = JSON.parse(latest.output)
+        assert.deepStrictEqual(Object.keys(score), ["em", "em1", "em2", "em3", "sampled", "searches"])
+        for (const value of Object.values(score)) assert.isAtLeast(Number(value), 0)
+        assert.strictEqual((yield* evaluating([...args, "--seed", "5", "--checkpoint", "2"])).output, latest.output)
+        assert.isAbove(score.searches, 0)
+        assert.notStrictEqual((yield* evaluating([...args, "--seed", "6"])).output, latest.output)
+        const first = yield* evaluating(["--run", run, "--questions", "24", "--checkpoint", "1"])
+        assert.include(first.output, "24 held-out questions")
+        assert.include(first.output, "after 1 step ")
+      }),
+    60_000
+  )
+
+  it.effect("evaluate says what is wrong with a run, and which checkpoints there are", () =>
+    Effect.gen(function*() {
+      const { run, world } = yield* Tiny.TinyRun
+      assert.include((yield* evaluating(["--run", world])).error, "is no run: there is no config.json in it")
+      const missing = yield* evaluating(["--run", run, "--checkpoint", "7"])
+      assert.include(missing.error, "has no checkpoint of step 7.\nThere are those of 1, 2.")
+    }), 60_000)
+
+  it.effect(
+    "ask searches the run's own corpus, and shows what it thinks, finds and answers",
+    () =>
+      Effect.gen(function*() {
+        const { run, world } = yield* Tiny.TinyRun
+        const fs = yield* FileSystem.FileSystem
+        const corpus = yield* fs.readFileString(`${world}/corpus.jsonl`)
+        const sampled = ["Where is Somar Group based", "--run", run, "--temperature", "1"]
+        let searched:
+          | { readonly seed: string; readonly reply: Record<string, unknown>; readonly title: string }
+          | undefined
+        for (let seed = 0; seed < 12 && searched === undefined; seed++) {
+          const { error, output } = yield* asking([...sampled, "--seed", String(seed), "--json"])
+          assert.isUndefined(error)
+          const reply = JSON.parse(output)
+          assert.strictEqual(reply.question, "Where is Somar Group based?")
+          assert.strictEqual(reply.step, 2)
+          const title = reply.searches[0]?.documents[0]?.title
+          if (title !== undefined) searched = { seed: String(seed), reply, title }
+        }
+        if (searched === undefined) return assert.fail("none of twelve samples searched")
+        assert.include(corpus, searched.title.replaceAll("\"", ""))
+        const { output } = yield* asking([...sampled, "--seed", searched.seed])
+        assert.notInclude(output, "\u001B")
+        const parts = [output.indexOf("<search>"), output.indexOf("<information>"), output.lastIndexOf("Answer")]
+        assert.isAtLeast(parts[0] ?? -1, 0)
+        assert.isAbove(parts[1] ?? -1, parts[0] ?? -1)
+        if (searched.reply["answer"] !== null) {
+          assert.isAbove(parts[2] ?? -1, parts[1] ?? -1)
+          assert.include(output, `Answer: ${searched.reply["answer"]}`)
+        }
+      }),
+    60_000
+  )
+
+  it.effect("ask says what is wrong with a question or a corpus", () =>
+    Effect.gen(function*() {
+      const { run, world } = yield* Tiny.TinyRun
+      assert.include((yield* asking([" ", "--run", run])).error, "The question is empty.")
+      assert.include((yield* asking(["Who?", "--run", run, "--corpus", `${world}/none.jsonl`])).error, "none.jsonl")
+      assert.include((yield* asking(["word ".repeat(80), "--run", run])).error, "a prompt of ")
+    }), 60_000)
+})
