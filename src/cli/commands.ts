@@ -12,6 +12,7 @@ import { index } from "./indexes.ts"
 import { logits } from "./logits.ts"
 import { pretrain } from "./pretrain.ts"
 import { rollout } from "./rollout.ts"
+import { runs } from "./runs.ts"
 import { score } from "./score.ts"
 import { search } from "./search.ts"
 import { serve } from "./serve.ts"
@@ -24,6 +25,7 @@ export const commands = [
   train,
   evaluate,
   ask,
+  runs,
   pretrain,
   world,
   search,

@@ -302,6 +302,9 @@ export const run = (
         total: ((yield* Clock.currentTimeMillis) - started) / 1000
       }
       yield* RunLog.use((log) => log.event("step", { step: following.step, seconds }))
+      if (stopped !== null) {
+        yield* RunLog.use((log) => log.event("stopped", { step: following.step, reason: stopped }))
+      }
       const report: StepReport = {
         step: following.step,
         steps: config.steps,

@@ -3,10 +3,12 @@ import { Effect, FileSystem } from "effect"
 import { Command } from "effect/cli"
 import { ask } from "../../src/cli/ask.ts"
 import { evaluate } from "../../src/cli/evaluate.ts"
+import { runs as runsCommand } from "../../src/cli/runs.ts"
 import * as Tiny from "../support/tinyRun.ts"
 
 const version = { version: "0" }
 const asking = Tiny.outcome(Command.runWith(ask, version))
+const listing = Tiny.outcome(Command.runWith(runsCommand, version))
 const evaluating = Tiny.outcome(Command.runWith(evaluate, version))
 
 layer(Tiny.layer, { excludeTestServices: true, timeout: "60 seconds" })("commands on a run", (it) => {
@@ -81,4 +83,38 @@ layer(Tiny.layer, { excludeTestServices: true, timeout: "60 seconds" })("command
       assert.include((yield* asking(["Who?", "--run", run, "--corpus", `${world}/none.jsonl`])).error, "none.jsonl")
       assert.include((yield* asking(["word ".repeat(80), "--run", run])).error, "a prompt of ")
     }), 60_000)
+
+  it.effect(
+    "runs lists, shows and compares, and changes nothing of a run that is being written",
+    () =>
+      Effect.gen(function*() {
+        const { run, runs, world } = yield* Tiny.TinyRun
+        const fs = yield* FileSystem.FileSystem
+        const name = run.slice(runs.length + 1)
+        const going = `${runs}/29991231-000000-going`
+        yield* fs.copy(run, going)
+        const [first] = (yield* fs.readFileString(`${run}/log/metrics.jsonl`)).split("\n")
+        const torn = `${first}\n{"step":2,"met`
+        yield* fs.writeFileString(`${going}/log/metrics.jsonl`, torn)
+
+        const list = (yield* listing(["--runs", runs])).output.split("\n")
+        assert.match(list[2] ?? "", new RegExp(`^${name} .* grpo +2/2 +[0-9.]+ +[0-9.]+ +[0-9.]+ +done$`))
+        assert.match(list[3] ?? "", /^29991231-000000-going .* grpo +1\/2 .* unfinished$/)
+
+        const shown = (yield* listing(["show", run])).output
+        assert.include(shown, "checkpoints of steps 1, 2")
+        assert.match(shown, /reward\/total\/mean +[0-9.]+/)
+        assert.match(shown, /Evaluations\nstep +EM +1 hop/)
+
+        const compared = (yield* listing(["compare", run, going])).output
+        assert.match(compared, /\nsteps +2\/2 +1\/2\n/)
+        assert.match(compared, /\nlast EM +[0-9.]+ +[0-9.]+\n/)
+        assert.strictEqual(yield* fs.readFileString(`${going}/log/metrics.jsonl`), torn)
+
+        assert.include((yield* listing(["--runs", world])).error, "there are no runs here")
+        assert.include((yield* listing(["show", world])).error, "is no run")
+        yield* fs.remove(going, { recursive: true })
+      }),
+    60_000
+  )
 })

@@ -10,6 +10,41 @@ import * as records from "./records.ts"
 
 const encoder = new TextEncoder()
 
+const failedAt = (path: string) => (error: PlatformError.PlatformError) =>
+  new RunLogError({ path, reason: error.message })
+
+/**
+ * What a log in `directory` holds, for those who only look: nothing is made, mended or locked, and a log that is not there
+ * is empty.
+ *
+ * @category readers
+ * @since 0.1.0
+ */
+export const read = Effect.fnUntraced(function*(
+  directory: string
+): Effect.fn.Return<
+  Pick<RunLog["Service"], "readMetrics" | "readTrajectories" | "readEvents">,
+  never,
+  FileSystem.FileSystem | Path.Path
+> {
+  const fs = yield* FileSystem.FileSystem
+  const paths = yield* Path.Path
+  const of = <A>(kind: records.Kind<A>): Stream.Stream<A, RunLogError> => {
+    const path = paths.join(directory, kind.file)
+    return Stream.unwrap(
+      Effect.map(fs.exists(path), (there) => there ? wholeLines(fs.stream(path)) : Stream.empty)
+    ).pipe(
+      Stream.mapError(failedAt(path)),
+      Stream.mapEffect((line) => kind.decode(line, path))
+    )
+  }
+  return {
+    readMetrics: of(records.metrics),
+    readTrajectories: of(records.trajectories),
+    readEvents: of(records.events)
+  }
+})
+
 /**
  * A log in `directory`, which is made where it is missing. One process writes; any number may read, in this process and in
  * others. A record that an earlier process did not finish is dropped at the start, with a warning and an event.
@@ -25,8 +60,6 @@ export const layer = (
     Effect.gen(function*() {
       const fs = yield* FileSystem.FileSystem
       const paths = yield* Path.Path
-      const failedAt = (path: string) => (error: PlatformError.PlatformError) =>
-        new RunLogError({ path, reason: error.message })
       const named = <A, R>(effect: Effect.Effect<A, PlatformError.PlatformError, R>, path: string) =>
         Effect.mapError(effect, failedAt(path))
 
