@@ -16,6 +16,7 @@ import { ModelConfig } from "../src/domain/ModelConfig.ts"
 import { elements, tensors } from "../src/domain/ModelTensors.ts"
 import * as DeviceTorch from "../src/layers/device/DeviceTorch.ts"
 import { disposeTensors } from "../src/layers/device/tfjs.ts"
+import { TorchBackend } from "../src/layers/device/torch/backend.ts"
 import { AdamState } from "../src/layers/policy/engine/AdamState.ts"
 import { Gradients } from "../src/layers/policy/engine/Gradients.ts"
 import { blockSize, KvCache } from "../src/layers/policy/engine/KvCache.ts"
@@ -234,7 +235,12 @@ export const run = async (args: ReadonlyArray<string>): Promise<Readonly<Record<
   const layer = DeviceTorch.layer({ device: values.device, storage, addon: values.addon })
   const program = Effect.gen(function*() {
     const device = yield* Device
-    const result: Record<string, unknown> = { gpu: device.name, storage: device.capabilities.storage }
+    const gpuName = () => {
+      const backend: unknown = tf.backend()
+      return backend instanceof TorchBackend && backend.isCard ? backend.addon.cardName() : "none"
+    }
+    const gpu = yield* device.run(gpuName)
+    const result: Record<string, unknown> = { gpu, storage: device.capabilities.storage }
     for (const name of values.shape) {
       const shape = shapes[name]
       if (shape === undefined) return yield* Effect.die(`there is no shape ${name}: ${Object.keys(shapes).join(", ")}`)

@@ -93,6 +93,7 @@ export class TorchBackend extends tf.KernelBackend implements CapturingBackend {
   /** Recorded computations, on a card. */
   graphs: RecordedComputations | undefined
   #stored = 0
+  #settling: Promise<void> | undefined
 
   constructor(addon: Addon, options: TorchOptions) {
     super()
@@ -308,8 +309,12 @@ export class TorchBackend extends tf.KernelBackend implements CapturingBackend {
     return this.guard(() => this.addon.read(dataId.handle === 0 ? dataId.low : dataId.handle, into))
   }
 
+  /** Several reads wait together; reading itself is in order with all other work. */
   override async read(dataId: object): Promise<tf.BackendValues> {
-    await this.addon.settle()
+    this.#settling ??= this.addon.settle().finally(() => {
+      this.#settling = undefined
+    })
+    await this.#settling
     return this.readSync(dataId)
   }
 
