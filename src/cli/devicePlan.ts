@@ -35,6 +35,8 @@ const rows = (planned: MemoryPlan, training: boolean): ReadonlyArray<ReadonlyArr
     : [])
 ]
 
+const encodeLine = Schema.encodeEffect(Schema.fromJsonString(Schema.Unknown))
+
 const positive = Schema.Int.check(Schema.isGreaterThan(0))
 
 /**
@@ -99,7 +101,8 @@ export const devicePlan = Command.make("plan", {
     const { critic, reference, sessions } = input
     const planned = plan(config, { storage, limitBytes, sequenceTokens, sessions, reference, critic, training })
     if (input.json) {
-      yield* Console.log(JSON.stringify({ ...planned, limitBytes, storage, sequenceTokens }))
+      const line = encodeLine({ ...planned, limitBytes, storage, sequenceTokens })
+      yield* Effect.flatMap(Effect.orDie(line), Console.log)
     } else {
       const heading = `${storage}, ${sessions} sessions of ${sequenceTokens.toLocaleString("en")} tokens`
       yield* Console.log(table([{ heading }, { heading: "GiB", align: "right" }], rows(planned, training)))

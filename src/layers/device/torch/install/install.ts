@@ -134,8 +134,8 @@ const build = Effect.fnUntraced(function*(
 }, Effect.scoped)
 
 const tryOut = Effect.fnUntraced(function*(addon: string) {
-  const script = `const t = require(${JSON.stringify(addon)}); t.release(t.fromData(new Float32Array(4), [2, 2]))`
-  const { code, output } = yield* command(process.execPath, ["-e", script])
+  const script = "const t = require(process.argv[1]); t.release(t.fromData(new Float32Array(4), [2, 2]))"
+  const { code, output } = yield* command(process.execPath, ["-e", script, addon])
   if (code === 0) return
   return yield* new TorchInstallError({
     lacks: "load",
