@@ -6,13 +6,11 @@
 import * as Metrics from "../domain/Metrics.ts"
 import type { Failed, ScoredTrajectory } from "../domain/Outcome.ts"
 import type { RolloutError } from "../programs/Rollout.ts"
-import { printable, type Style } from "./style.ts"
+import { oneLine, type Style } from "./style.ts"
 import { table } from "./table.ts"
 import { prediction } from "./trajectoryView.ts"
 
 const cut = (text: string, length: number): string => text.length <= length ? text : `${text.slice(0, length - 1)}…`
-
-const oneLine = (text: string): string => printable(text).replaceAll("\n", " ").trim()
 
 /**
  * A row a question, at most `limit`: how many of its rollouts were right, what the first one answered.

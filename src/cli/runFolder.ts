@@ -69,11 +69,20 @@ export const create = Effect.fnUntraced(function*(
 const Json = Schema.fromJsonString(Schema.toCodecJson(RunConfig.RunConfig))
 
 /**
+ * A resolved configuration as JSON text.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const encodeConfig = (config: RunConfig.RunConfig): Effect.Effect<string> =>
+  Effect.orDie(Schema.encodeEffect(Json)(config))
+
+/**
  * @category writers
  * @since 0.1.0
  */
 export const writeConfig = Effect.fnUntraced(function*(folder: RunFolder, config: RunConfig.RunConfig) {
-  const text = yield* Effect.orDie(Schema.encodeEffect(Json)(config))
+  const text = yield* encodeConfig(config)
   yield* AtomicFile.writeString(folder.config, `${text}\n`).pipe(
     Effect.mapError((error) => userError(`${folder.config}: cannot be written (${error.message})`))
   )

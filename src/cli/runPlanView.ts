@@ -3,17 +3,16 @@
  *
  * @since 0.1.0
  */
-import { Effect, Schema } from "effect"
+import { Effect } from "effect"
 import * as ModelTensors from "../domain/ModelTensors.ts"
-import * as RunConfig from "../domain/RunConfig.ts"
+import type { RunConfig } from "../domain/RunConfigSchema.ts"
 import * as RunPlan from "../domain/RunPlan.ts"
 import * as HuggingFaceModel from "../layers/model/HuggingFaceModel.ts"
+import { encodeConfig } from "./runFolder.ts"
 import { table } from "./table.ts"
 import { userError } from "./userError.ts"
 
 const GiB = 2 ** 30
-
-const encode = Schema.encodeEffect(Schema.fromJsonString(Schema.toCodecJson(RunConfig.RunConfig)))
 
 /**
  * The resolved configuration, and estimates of a step's tokens and of the memory that the run takes on its device.
@@ -21,9 +20,9 @@ const encode = Schema.encodeEffect(Schema.fromJsonString(Schema.toCodecJson(RunC
  * @category formatting
  * @since 0.1.0
  */
-export const planText = Effect.fnUntraced(function*(config: RunConfig.RunConfig, modelPath: string) {
+export const planText = Effect.fnUntraced(function*(config: RunConfig, modelPath: string) {
   const model = yield* HuggingFaceModel.readConfig(modelPath).pipe(Effect.mapError((error) => userError(error)))
-  const weights = ModelTensors.tensors(model).reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0)
+  const weights = ModelTensors.parameterCount(model)
   const { rollout, update } = config
   const trajectories = rollout.prompts * rollout.groupSize
   const perTrajectory = Math.min(
@@ -54,7 +53,5 @@ export const planText = Effect.fnUntraced(function*(config: RunConfig.RunConfig,
     ["key-value cache at most (GiB)", gib(inFlight * perTrajectory * kvBytes)],
     ["activations of a micro-batch (GiB, about)", gib(update.microBatchTokens * activation)]
   ]
-  return `${yield* Effect.orDie(encode(config))}\n\n${
-    table([{ heading: "plan" }, { heading: "", align: "right" }], rows)
-  }`
+  return `${yield* encodeConfig(config)}\n\n${table([{ heading: "plan" }, { heading: "", align: "right" }], rows)}`
 })

@@ -8,10 +8,8 @@ import { Argument, CliError, Command, Flag } from "effect/cli"
 import { displayTitle, ScoredDocument } from "../domain/Document.ts"
 import { Retriever } from "../services/Retriever.ts"
 import { retrieverFlags, retrieverLayer } from "./retrieverFlags.ts"
-import { printable, type Style, style as terminalStyle } from "./style.ts"
+import { oneLine, type Style, style as terminalStyle } from "./style.ts"
 import { userError } from "./userError.ts"
-
-const oneLine = (text: string): string => printable(text).replaceAll("\n", " ").trim()
 
 /** Breaks a text into lines of at most `width` characters; the last of `limit` lines ends in an ellipsis. */
 const wrap = (text: string, width: number, limit: number): ReadonlyArray<string> => {

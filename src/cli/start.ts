@@ -5,7 +5,8 @@
  */
 import { Clock, Console, Context, Effect, Layer, Option, Schema, Stream } from "effect"
 import { Command, Flag } from "effect/cli"
-import { contents, type Document } from "../domain/Document.ts"
+import { formatLine } from "../domain/Corpus.ts"
+import type { Document } from "../domain/Document.ts"
 import type { ScoredTrajectory } from "../domain/Outcome.ts"
 import type { Question } from "../domain/Question.ts"
 import type { RunConfig } from "../domain/RunConfigSchema.ts"
@@ -64,10 +65,7 @@ type Input = Command.Command.Config.Infer<typeof flags>
 
 const encodeReport = Schema.encodeEffect(Schema.fromJsonString(Report))
 
-const corpusText = (documents: Iterable<Document>): string =>
-  `${
-    Array.from(documents, (document) => JSON.stringify({ id: document.id, contents: contents(document) })).join("\n")
-  }\n`
+const corpusText = (documents: Iterable<Document>): string => `${Array.from(documents, formatLine).join("\n")}\n`
 
 const questionsText = (questions: ReadonlyArray<Question>): string =>
   `${

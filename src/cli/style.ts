@@ -82,3 +82,11 @@ export const style = Effect.map(
  */
 // oxlint-disable-next-line no-control-regex
 export const printable = (text: string): string => text.replaceAll(/[\u0000-\u0009\u000B-\u001F\u007F-\u009F]+/g, " ")
+
+/**
+ * Printable text on one line.
+ *
+ * @category formatting
+ * @since 0.1.0
+ */
+export const oneLine = (text: string): string => printable(text).replaceAll("\n", " ").trim()

@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import { type ModelConfig, queryKeyNorm } from "./ModelConfig.ts"
-import { elements, tensors } from "./ModelTensors.ts"
+import { parameterCount } from "./ModelTensors.ts"
 
 /**
  * What is to run. `sequenceTokens` is the length of the longest trajectory, `sessions` how many are generated at once,
@@ -71,7 +71,7 @@ export const plan = (config: ModelConfig, options: MemoryPlanOptions): MemoryPla
   const { critic, limitBytes, reference, sequenceTokens, sessions, storage, training } = options
   const { headDim, heads, hiddenSize, intermediateSize, keyValueHeads, layers, vocabularySize } = config
   const width = storage === "bfloat16" ? 2 : 4
-  const parameters = tensors(config).reduce((sum, { shape }) => sum + elements(shape), 0)
+  const parameters = parameterCount(config)
   const weights = parameters * (storage === "bfloat16" ? 6 : 4)
   const gradients = training ? parameters * width : 0
   const optimizer = training ? parameters * 8 : 0
