@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { Clock, Console, Effect, FileSystem, Layer, Path, Ref, Schema, Stream } from "effect"
+import { Clock, Console, Effect, FileSystem, Layer, Option, Path, Ref, Schema, Stream } from "effect"
 import { Argument, CliError, Command, Flag } from "effect/cli"
 import * as ModelInit from "../domain/ModelInit.ts"
 import * as ModelTensors from "../domain/ModelTensors.ts"
@@ -15,7 +15,9 @@ import * as WorldModel from "../domain/world/WorldModel.ts"
 import * as WorldQuestion from "../domain/world/WorldQuestion.ts"
 import * as AtomicFile from "../layers/atomicFile.ts"
 import * as CheckpointsFileSystem from "../layers/checkpoints/CheckpointsFileSystem.ts"
+import { incremental } from "../layers/hash.ts"
 import * as HuggingFaceWriter from "../layers/model/HuggingFaceWriter.ts"
+import * as Weights from "../layers/model/Weights.ts"
 import * as Engine from "../layers/policy/engine/Engine.ts"
 import * as RetrieverLunr from "../layers/retriever/RetrieverLunr.ts"
 import * as TokenizerWorld from "../layers/tokenizer/TokenizerWorld.ts"
@@ -67,6 +69,16 @@ const flags = {
   ),
   comparison: share("comparison", "Share of questions that ask which of two entities something is true of"),
   yesno: share("yesno", "Share of questions with yes or no for an answer"),
+  search: Flag.String("search").pipe(
+    Flag.withMetavar("SHARES"),
+    Flag.withDescription("How often rough transcripts search, rather than answer, at each of their turns"),
+    Flag.withDefault(defaultPlan.search.join(","))
+  ),
+  from: Flag.String("from").pipe(
+    Flag.withMetavar("DIR"),
+    Flag.withDescription("Start from this model of the world's vocabulary; its shape holds instead of the flags'"),
+    Flag.optional
+  ),
   hiddenSize: positive("hidden-size", defaultPlan.hiddenSize, "Width of the model"),
   layers: positive("layers", defaultPlan.layers, "Layers of the model"),
   heads: positive("heads", defaultPlan.heads, "Attention heads"),
@@ -98,11 +110,38 @@ const planOf = Effect.fnUntraced(function*(input: Input) {
       "For example: --hops 40,50,10"
     )
   }
+  const search = input.search.split(",").map(Number)
+  if (search.length > 4 || !search.every((share) => share >= 0 && share <= 1)) {
+    return yield* userError(
+      `--search ${input.search}: expected one to four shares between 0 and 1`,
+      `For example: --search ${defaultPlan.search.join(",")}`
+    )
+  }
   const mix = { hops, comparison: input.comparison, yesno: input.yesno }
   const problem = WorldQuestion.mixProblem(mix) ?? WorldModel.sizeProblem(input)
   if (problem !== undefined) return yield* userError(problem)
   const { batchSize, copySteps, heads, hiddenSize, layers, learningRate, seed, steps } = input
-  return { ...defaultPlan, ...mix, batchSize, copySteps, heads, hiddenSize, layers, learningRate, seed, steps }
+  return { ...defaultPlan, ...mix, search, batchSize, copySteps, heads, hiddenSize, layers, learningRate, seed, steps }
+})
+
+/** A plan that starts from a saved model has that model's shape and says which weights they were. */
+const beginning = Effect.fnUntraced(function*(input: Input, plan: PretrainingPlan.Plan) {
+  if (Option.isNone(input.from)) {
+    const config = WorldModel.config({ vocabulary, ...plan })
+    return { plan, weights: { config, tensors: Stream.fromIterable(ModelInit.weights(config, plan.seed)) } }
+  }
+  const path = input.from.value
+  const weights = yield* Weights.read(path)
+  const { hiddenSize, layers, heads, vocabularySize } = weights.config
+  if (vocabularySize !== vocabulary.tokens.length) {
+    return yield* userError(
+      `--from ${path}: its vocabulary has ${vocabularySize} tokens, the world's has ${vocabulary.tokens.length}`,
+      "Only models that pretrain made can be gone on with; search-r1 sft trains others."
+    )
+  }
+  const digest = incremental()
+  yield* Stream.runForEach(weights.tensors, ({ data }) => Effect.sync(() => digest.update(data)))
+  return { plan: { ...plan, hiddenSize, layers, heads, from: `sha256:${digest.digest("hex")}` }, weights }
 })
 
 const percent = (value: number | undefined): string => value === undefined ? "   –" : `${(100 * value).toFixed(0)}%`
@@ -157,7 +196,7 @@ const exists = Effect.fnUntraced(function*(path: string) {
 const program = Effect.fnUntraced(function*(input: Input) {
   const fs = yield* FileSystem.FileSystem
   const { join } = yield* Path.Path
-  const plan = yield* planOf(input)
+  const { plan, weights } = yield* beginning(input, yield* planOf(input))
   const checkpoints = join(input.directory, "checkpoints")
   const started = (yield* exists(join(input.directory, "model.safetensors"))) || (yield* exists(checkpoints))
   if (started && !input.resume && !input.force) {
@@ -168,16 +207,13 @@ const program = Effect.fnUntraced(function*(input: Input) {
   }
   if (input.force && !input.resume) yield* fs.remove(checkpoints, { recursive: true, force: true })
 
-  const config = WorldModel.config({ vocabulary, ...plan })
+  const { config } = weights
   yield* Console.error(
     `${ModelTensors.parameterCount(config).toLocaleString("en-US")} weights, vocabulary ${vocabulary.tokens.length}, ${
       plan.steps * plan.batchSize
     } texts, device ${input.device}`
   )
-  const engine = yield* Engine.make(
-    { config, tensors: Stream.fromIterable(ModelInit.weights(config, plan.seed)) },
-    yield* Tokenizer
-  )
+  const engine = yield* Engine.make(weights, yield* Tokenizer)
   const exam = HeldOut.exam({ seed: "pretrain", count: input.questions, mix: plan })
   const measure = Pretrain.measure({
     reading: HeldOut.readingTasks({ seed: "pretrain", perHops: 64, vocabulary }),
@@ -241,6 +277,11 @@ export const pretrain = Command.make("pretrain", flags, (input) =>
     Command.withExamples([
       { command: "search-r1 pretrain models/base --seed 24", description: "0.9 million weights, 23 million tokens" },
       { command: "search-r1 pretrain models/base --seed 24 --resume", description: "Go on after Ctrl-C" },
+      {
+        command:
+          "search-r1 pretrain models/shy --from models/base --copy-steps 0 --steps 150 --search 0.2,0.6,0.5,0.25",
+        description: "The same model, less eager to search"
+      },
       {
         command: "search-r1 pretrain models/try --steps 20 --batch-size 16 --evaluate-every 10",
         description: "See that it works"

@@ -21,7 +21,7 @@ import { NothingToDo, ResumeConflict } from "./train/State.ts"
 export { measure, type Measurement, type MeasureOptions, readingAccuracy } from "./pretrain/Measure.ts"
 
 /**
- * The bounds of rollouts in the search world: four searches of two passages within the base model's context.
+ * The bounds of rollouts in the search world: four searches of one passage each, as `start` trains with.
  *
  * @category constants
  * @since 0.1.0
@@ -29,10 +29,10 @@ export { measure, type Measurement, type MeasureOptions, readingAccuracy } from 
 export const rolloutBounds = {
   template: "search",
   maxTurns: 4,
-  topK: 2,
+  topK: 1,
   maxPromptTokens: 64,
   maxResponseTokens: 24,
-  maxObservationTokens: 120,
+  maxObservationTokens: 60,
   maxContextTokens: 384,
   concurrency: 128
 } as const satisfies Partial<Rollout.Options>

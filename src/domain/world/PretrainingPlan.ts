@@ -39,6 +39,10 @@ export const Plan = Schema.Struct({
   hops: Schema.Tuple([Schema.Finite, Schema.Finite, Schema.Finite]),
   comparison: Share,
   yesno: Share,
+  /** Probability of searching, and not answering, at each turn of a rough transcript. */
+  search: Schema.Array(Share),
+  /** Digest of the weights that the run starts from, `sha256:…`; null where it makes its own from the seed. */
+  from: Schema.NullOr(Schema.String),
   hiddenSize: Count,
   layers: Count,
   heads: Count
@@ -74,6 +78,8 @@ export const defaultPlan: Plan = {
   hops: Pretraining.defaultRecipe.texts.mix.hops,
   comparison: 0,
   yesno: 0,
+  search: Pretraining.defaultRecipe.texts.search,
+  from: null,
   hiddenSize: 128,
   layers: 4,
   heads: 4
@@ -97,7 +103,8 @@ export const recipe = (plan: Plan, vocabulary: Vocabulary): Pretraining.Recipe =
   reading: plan.reading,
   texts: {
     ...Pretraining.defaultRecipe.texts,
-    mix: { hops: plan.hops, comparison: plan.comparison, yesno: plan.yesno }
+    mix: { hops: plan.hops, comparison: plan.comparison, yesno: plan.yesno },
+    search: plan.search
   }
 })
 

@@ -58,7 +58,10 @@ export interface Options {
   readonly mix: WorldQuestion.Mix
   /** Passages of a search: one of these numbers for all searches of a transcript. */
   readonly topK: ReadonlyArray<number>
-  /** Probability of searching (and not answering) at each turn; the first number under one half leaves the choice open. */
+  /**
+   * Probability of searching (and not answering) at each turn. The first number decides what the model does greedily: well
+   * under one half it answers at once, and how to search is left to reinforcement learning.
+   */
   readonly search: ReadonlyArray<number>
   /** Probability that a query is the next entity on the way to the answer. */
   readonly next: number
@@ -77,7 +80,7 @@ export interface Options {
 export const defaultOptions: Options = {
   mix: WorldQuestion.defaultMix,
   topK: [1, 2],
-  search: [0.44, 0.6, 0.5, 0.25],
+  search: [0.36, 0.6, 0.5, 0.25],
   next: 0.6,
   again: 0.2,
   random: 0.06,

@@ -302,6 +302,8 @@ export const document = (world: World, index: number): Document => {
  * @category conversions
  * @since 0.1.0
  */
-export function* documents(world: World): Generator<Document> {
-  for (let index = 0; index < world.entities; index++) yield document(world, index)
-}
+export const documents = (world: World): Iterable<Document> => ({
+  *[Symbol.iterator]() {
+    for (let index = 0; index < world.entities; index++) yield document(world, index)
+  }
+})

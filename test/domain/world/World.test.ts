@@ -44,6 +44,12 @@ describe("World", () => {
     assert.isBelow(facts(other).filter(({ name }) => names.has(name)).length, 40)
   })
 
+  it("lists its passages as often as they are asked for", () => {
+    const documents = World.documents(world)
+    assert.strictEqual([...documents].length, world.entities)
+    assert.deepStrictEqual([...documents], [...documents])
+  })
+
   it("tells the same whatever was asked before", () => {
     const fresh = World.make({ seed: "a test" })
     for (const index of [399, 0, 17]) assert.deepStrictEqual(fresh.entity(index), world.entity(index))
