@@ -89,7 +89,9 @@ export class Checkpoints extends Context.Service<Checkpoints, {
   save(checkpoint: Checkpoint): Effect.Effect<CheckpointInfo, CheckpointError>
   /** Oldest first. */
   readonly list: Effect.Effect<ReadonlyArray<CheckpointInfo>, CheckpointError>
+  /** The newest whose every byte is as it was written. Where there are checkpoints and none is, that is an error. */
   readonly latest: Effect.Effect<Option.Option<CheckpointInfo>, CheckpointError>
+  /** The one with the highest metric of those whose every byte is as it was written. */
   readonly best: Effect.Effect<Option.Option<CheckpointInfo>, CheckpointError>
   load(info: CheckpointInfo): Effect.Effect<Checkpoint, CheckpointError>
 }>()("effect-search-r1/services/Checkpoints") {}

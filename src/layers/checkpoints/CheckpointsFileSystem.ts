@@ -1,5 +1,5 @@
 /**
- * Checkpoints in a directory: one directory each, with a manifest and a file for every blob.
+ * Checkpoints in a directory: one directory each, with a manifest and one file that holds all blobs.
  *
  * A checkpoint is written beside its place, forced to the disk, and renamed into it, so at any moment a crash leaves each
  * one whole or not there. Nothing that is in place is ever changed.
@@ -19,6 +19,7 @@ import * as Manifest from "./manifest.ts"
 import { bestOf, type Retention, superfluous } from "./retention.ts"
 
 const MANIFEST = "manifest.json"
+const BLOBS = "blobs.bin"
 const UNFINISHED = ".unfinished-"
 const REMOVED = ".removed-"
 
@@ -31,14 +32,23 @@ const parsePlace = (name: string): { readonly step: number; readonly again: numb
   return match === null ? undefined : { step: Number(match[1]), again: Number(match[2] ?? 0) }
 }
 
-const fileName = (name: string, index: number): string =>
-  `${index}-${name.replaceAll(/[^A-Za-z0-9._-]/g, "_").slice(0, 80)}`
-
 const digest = (bytes: Uint8Array): string => incremental().update(bytes).digest("hex")
 
-/** Not a part of a larger buffer, so that numbers of any width can be read in place. */
-const plain = (bytes: Uint8Array): Uint8Array =>
-  bytes.byteOffset === 0 ? new Uint8Array(bytes.buffer, 0, bytes.length) : new Uint8Array(bytes)
+/** Bytes that one system call reads at most: some systems read no more than 2 GiB. */
+const READ_BYTES = 2 ** 28
+
+/** `bytes` from `position` of a file into a buffer of their own, so that numbers of any width can be read in place. */
+const readRange = Effect.fnUntraced(function*(file: FileSystem.File, position: number, bytes: number) {
+  const target = new Uint8Array(bytes)
+  let filled = 0
+  while (filled < bytes) {
+    const rest = target.subarray(filled, Math.min(bytes, filled + READ_BYTES))
+    const count = yield* file.read(rest, { position: BigInt(position + filled) })
+    if (count === 0) break
+    filled += count
+  }
+  return { target, filled }
+})
 
 /**
  * Checkpoints in `directory`, which is made by the first save. One process saves; any number may list and load.
@@ -61,9 +71,10 @@ export const layer = (
       const io = (path: string) => <A, R>(effect: Effect.Effect<A, PlatformError.PlatformError, R>) =>
         Effect.mapError(effect, (error) => new CheckpointIo({ path, reason: error.message }))
 
-      const writeFile = Effect.fnUntraced(function*(path: string, bytes: Uint8Array) {
+      /** Writes parts one behind the other and forces them to the disk. */
+      const writeFile = Effect.fnUntraced(function*(path: string, parts: Iterable<Uint8Array>) {
         const file = yield* fs.open(path, { flag: "wx" })
-        yield* file.writeAll(bytes)
+        for (const part of parts) yield* file.writeAll(part)
         yield* file.sync
       }, Effect.scoped)
 
@@ -90,31 +101,49 @@ export const layer = (
         return yield* Effect.mapError(Manifest.decode(text), (reason) => new CheckpointCorrupt({ path, reason }))
       })
 
-      const readBlob = Effect.fnUntraced(function*(path: string, blob: Manifest.Blob) {
-        const corrupt = (reason: string) => new CheckpointCorrupt({ path, reason: `${blob.name}: ${reason}` })
-        const bytes = yield* Effect.mapError(
-          fs.readFile(paths.join(path, blob.file)),
-          (error) => corrupt(error.message)
-        )
-        if (bytes.length !== blob.bytes) {
-          return yield* corrupt(`holds ${bytes.length} bytes, ${blob.bytes} were written`)
-        }
-        if (digest(bytes) !== blob.sha256) return yield* corrupt("does not have the checksum that it was written with")
-        return plain(bytes)
-      })
+      /** All blobs, each checked against its hash, one after the other. */
+      const readBlobs = Effect.fnUntraced(
+        function*<E>(
+          path: string,
+          blobs: ReadonlyArray<Manifest.Blob>,
+          use: (name: string, bytes: Uint8Array) => Effect.Effect<void, E>
+        ) {
+          const corrupt = (reason: string) => new CheckpointCorrupt({ path, reason })
+          const file = yield* Effect.mapError(
+            fs.open(paths.join(path, BLOBS), { flag: "r" }),
+            (error) => corrupt(`its blobs cannot be read: ${error.message}`)
+          )
+          for (const { bytes, name, offset, sha256 } of blobs) {
+            const { filled, target } = yield* Effect.mapError(
+              readRange(file, offset, bytes),
+              (error) => corrupt(`${name}: ${error.message}`)
+            )
+            if (filled !== bytes) return yield* corrupt(`${name}: holds ${filled} bytes, ${bytes} were written`)
+            if (digest(target) !== sha256) {
+              return yield* corrupt(`${name}: does not have the checksum that it was written with`)
+            }
+            yield* use(name, target)
+          }
+        },
+        Effect.scoped
+      )
 
       const skip = (error: CheckpointCorrupt) => Effect.as(Effect.logWarning(`skipped: ${error.message}`), undefined)
 
-      /** What is in place and has a sound manifest, oldest first; of a step saved again, the newest. */
-      const list = Effect.gen(function*() {
-        const bySteps = new Map<number, CheckpointInfo>()
-        const places = (yield* io(directory)(names()))
+      /** Everything that is in place, sound or not, oldest first. */
+      const places = Effect.gen(function*() {
+        return (yield* io(directory)(names()))
           .flatMap((name) => {
             const place = parsePlace(name)
             return place === undefined ? [] : [{ ...place, path: paths.join(directory, name) }]
           })
           .sort((a, b) => a.step - b.step || a.again - b.again)
-        for (const { path } of places) {
+      })
+
+      /** What is in place and has a sound manifest, oldest first; of a step saved again, the newest. */
+      const list = Effect.gen(function*() {
+        const bySteps = new Map<number, CheckpointInfo>()
+        for (const { path } of yield* places) {
           const manifest = yield* Effect.catch(readManifest(path), skip)
           if (manifest !== undefined) bySteps.set(manifest.step, { step: manifest.step, metric: manifest.metric, path })
         }
@@ -126,13 +155,16 @@ export const layer = (
       ): Effect.fn.Return<Checkpoint, CheckpointCorrupt> {
         const manifest = yield* readManifest(info.path)
         const blobs: Record<string, Uint8Array> = {}
-        for (const blob of manifest.blobs) blobs[blob.name] = yield* readBlob(info.path, blob)
+        yield* readBlobs(info.path, manifest.blobs, (name, bytes) =>
+          Effect.sync(() => {
+            blobs[name] = bytes
+          }))
         return { step: manifest.step, metric: manifest.metric, state: manifest.state, blobs }
       })
 
       const verify = Effect.fnUntraced(function*(info: CheckpointInfo) {
         const manifest = yield* readManifest(info.path)
-        for (const blob of manifest.blobs) yield* readBlob(info.path, blob)
+        yield* readBlobs(info.path, manifest.blobs, () => Effect.void)
         return info
       })
 
@@ -145,24 +177,38 @@ export const layer = (
         return Option.none<CheckpointInfo>()
       })
 
+      const latest = Effect.gen(function*() {
+        const sound = yield* firstSound((yield* list).toReversed())
+        const damaged = yield* places
+        if (Option.isNone(sound) && damaged.length > 0) {
+          return yield* new CheckpointCorrupt({
+            path: directory,
+            reason: `none of its ${damaged.length} checkpoints is as it was written`
+          })
+        }
+        return sound
+      }).pipe(Effect.withSpan("Checkpoints.latest"))
+
       const byMetric = (infos: ReadonlyArray<CheckpointInfo>): ReadonlyArray<CheckpointInfo> => {
         const best = bestOf(infos)
         return best === undefined ? [] : [best, ...byMetric(infos.filter((info) => info !== best))]
       }
 
       const write = Effect.fnUntraced(function*(checkpoint: Checkpoint, unfinished: string) {
-        const blobs: Array<Manifest.Blob> = []
-        for (const [name, bytes] of Object.entries(checkpoint.blobs)) {
-          const file = fileName(name, blobs.length)
-          yield* io(unfinished)(writeFile(paths.join(unfinished, file), bytes))
-          blobs.push({ name, file, bytes: bytes.length, sha256: digest(bytes) })
-        }
+        const parts = Object.entries(checkpoint.blobs)
+        yield* io(unfinished)(writeFile(paths.join(unfinished, BLOBS), parts.map(([, bytes]) => bytes)))
+        let offset = 0
+        const blobs = parts.map(([name, bytes]): Manifest.Blob => {
+          const blob = { name, offset, bytes: bytes.length, sha256: digest(bytes) }
+          offset += bytes.length
+          return blob
+        })
         const { metric, state, step } = checkpoint
         const manifest = yield* Effect.mapError(
           Manifest.encode({ step, metric, state, blobs }),
           (error) => new CheckpointIo({ path: directory, reason: `this state cannot be saved: ${error.message}` })
         )
-        yield* io(unfinished)(writeFile(paths.join(unfinished, MANIFEST), new TextEncoder().encode(manifest)))
+        yield* io(unfinished)(writeFile(paths.join(unfinished, MANIFEST), [new TextEncoder().encode(manifest)]))
         yield* syncDirectory(unfinished)
       })
 
@@ -212,7 +258,7 @@ export const layer = (
       return Checkpoints.of({
         save: (checkpoint) => lock.withPermit(save(checkpoint)),
         list,
-        latest: Effect.flatMap(list, (infos) => firstSound(infos.toReversed())),
+        latest,
         best: Effect.flatMap(list, (infos) => firstSound(byMetric(infos))),
         load
       })

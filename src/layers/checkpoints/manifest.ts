@@ -7,19 +7,19 @@ import { Effect, Schema } from "effect"
 import { sha256 } from "../hash.ts"
 
 /** Raised when older versions could not read what is written. */
-const FORMAT = 1
+const FORMAT = 2
 
 const Sha256 = Schema.String.check(Schema.isPattern(/^[0-9a-f]{64}$/))
 
 /**
- * One blob's file, size and content.
+ * Where one blob is in the file of all blobs, and its content's hash.
  *
  * @category schemas
  * @since 0.1.0
  */
 export const Blob = Schema.Struct({
   name: Schema.String,
-  file: Schema.String,
+  offset: Schema.Natural,
   bytes: Schema.Natural,
   sha256: Sha256
 })

@@ -73,10 +73,14 @@ describe("CheckpointsFileSystem", () => {
       const fs = yield* FileSystem.FileSystem
       const paths = yield* Path.Path
       const info = yield* checkpoints.save(checkpointAt(1))
-      const blob = (yield* fs.readDirectory(info.path)).find((name) => name.includes("weights")) ?? ""
-      yield* fs.remove(paths.join(info.path, blob))
-      assert.match((yield* Effect.flip(checkpoints.load(info))).message, /model\/weights/)
-      assert.isTrue(Option.isNone(yield* checkpoints.latest))
+      assert.deepStrictEqual([...(yield* fs.readDirectory(info.path))].sort(), ["blobs.bin", "manifest.json"])
+      const file = paths.join(info.path, "blobs.bin")
+      yield* fs.truncate(file, 1005)
+      assert.match((yield* Effect.flip(checkpoints.load(info))).message, /moments: holds 5 bytes, 10 were written/)
+      yield* fs.remove(file)
+      assert.match((yield* Effect.flip(checkpoints.load(info))).message, /its blobs cannot be read/)
+      assert.match((yield* Effect.flip(checkpoints.latest)).message, /none of its 1 checkpoints is as it was written/)
+      assert.isTrue(Option.isNone(yield* checkpoints.best))
       yield* fs.remove(paths.join(info.path, "manifest.json"))
       assert.match((yield* Effect.flip(checkpoints.load(info))).message, /manifest cannot be read/)
       assert.deepStrictEqual(yield* checkpoints.list, [])
@@ -88,13 +92,13 @@ describe("CheckpointsFileSystem", () => {
       const paths = yield* Path.Path
       const { sha256 } = yield* Effect.promise(() => import("../../../src/layers/hash.ts"))
       const info = yield* checkpoints.save(checkpointAt(1))
-      const manifest = JSON.stringify({ format: 2, anything: true })
+      const manifest = JSON.stringify({ format: 3, anything: true })
       yield* fs.writeFileString(
         paths.join(info.path, "manifest.json"),
         JSON.stringify({ sha256: sha256(manifest), manifest })
       )
       const error = yield* Effect.flip(checkpoints.load(info))
-      assert.match(error.message, /it is of format 2, this version reads format 1/)
+      assert.match(error.message, /it is of format 3, this version reads format 2/)
     })))
 
   it.effect("what an earlier process left unfinished is no checkpoint, and the next save removes it", () =>
