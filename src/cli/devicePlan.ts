@@ -5,19 +5,29 @@
  */
 import { Console, Effect, Option, Schema } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
-import { freemem } from "node:os"
 import { type MemoryPlan, plan } from "../domain/MemoryPlan.ts"
 import { contextLength } from "../domain/ModelConfig.ts"
 import * as HuggingFaceModel from "../layers/model/HuggingFaceModel.ts"
-import { Device } from "../services/Device.ts"
-import { deviceFlags, deviceLayer } from "./deviceFlag.ts"
+import { deviceFlags } from "./deviceFlag.ts"
+import { deviceMemory } from "./deviceMemory.ts"
 import { table } from "./table.ts"
 import { userError } from "./userError.ts"
 
 const GiB = 2 ** 30
-const gib = (bytes: number): string => (bytes / GiB).toFixed(2)
 
-const rows = (planned: MemoryPlan, training: boolean): ReadonlyArray<ReadonlyArray<string>> => [
+/**
+ * @category formatting
+ * @since 0.1.0
+ */
+export const gib = (bytes: number): string => (bytes / GiB).toFixed(bytes < GiB ? 3 : 2)
+
+/**
+ * What takes memory, in GiB.
+ *
+ * @category formatting
+ * @since 0.1.0
+ */
+export const memoryRows = (planned: MemoryPlan, training: boolean): ReadonlyArray<ReadonlyArray<string>> => [
   [`weights (${planned.parameters.toLocaleString("en")})`, gib(planned.weights)],
   ...(training
     ? [["gradients", gib(planned.gradients)], ["optimizer", gib(planned.optimizer)]]
@@ -86,15 +96,8 @@ export const devicePlan = Command.make("plan", {
     const given = Option.map(input.memory, (amount) => amount * GiB)
     const device = Option.isSome(given) && Option.isSome(input.storage)
       ? undefined
-      : yield* Effect.provide(
-        Effect.gen(function*() {
-          const { capabilities, memory } = yield* Device
-          return { storage: capabilities.storage, limitBytes: (yield* memory).limitBytes }
-        }),
-        deviceLayer(input)
-      )
-    const known = device === undefined || !Number.isFinite(device.limitBytes) ? freemem() : device.limitBytes
-    const limitBytes = Option.getOrElse(given, () => known)
+      : yield* deviceMemory(input.device)
+    const limitBytes = Option.getOrElse(given, () => device?.limitBytes ?? 0)
     const storage = Option.getOrElse(input.storage, () => device?.storage ?? "float32")
     const sequenceTokens = Option.getOrElse(input.tokens, () => Math.min(4096, contextLength(config)))
     const training = !input.sampling
@@ -105,7 +108,7 @@ export const devicePlan = Command.make("plan", {
       yield* Effect.flatMap(Effect.orDie(line), Console.log)
     } else {
       const heading = `${storage}, ${sessions} sessions of ${sequenceTokens.toLocaleString("en")} tokens`
-      yield* Console.log(table([{ heading }, { heading: "GiB", align: "right" }], rows(planned, training)))
+      yield* Console.log(table([{ heading }, { heading: "GiB", align: "right" }], memoryRows(planned, training)))
       yield* Console.log(`\nThe device has ${gib(limitBytes)} GiB.`)
     }
     if (!planned.fits) {

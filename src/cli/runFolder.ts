@@ -68,14 +68,16 @@ export const create = Effect.fnUntraced(function*(
 
 const Json = Schema.fromJsonString(Schema.toCodecJson(RunConfig.RunConfig))
 
+const encodeJson = Schema.encodeEffect(Schema.toCodecJson(RunConfig.RunConfig))
+
 /**
- * A resolved configuration as JSON text.
+ * A resolved configuration as indented JSON text.
  *
  * @category conversions
  * @since 0.1.0
  */
 export const encodeConfig = (config: RunConfig.RunConfig): Effect.Effect<string> =>
-  Effect.orDie(Schema.encodeEffect(Json)(config))
+  Effect.map(Effect.orDie(encodeJson(config)), (json) => JSON.stringify(json, null, 2))
 
 /**
  * @category writers

@@ -183,6 +183,7 @@ const program = Effect.fnUntraced(function*(input: Input) {
     evaluation: { ...config.evaluation, every: 0 }
   }
   const aloneFolder = yield* RunFolder.at(`${folder.directory}/no-search`)
+  yield* RunFolder.writeConfig(aloneFolder, alone)
   const baseline = yield* Effect.gen(function*() {
     yield* trainRun({
       folder: aloneFolder,

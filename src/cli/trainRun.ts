@@ -57,7 +57,8 @@ export const trainRun = Effect.fn("Cli.trainRun")(function*(options: Options) {
   return yield* Train.run(config, {
     resume,
     evaluation: options.evaluation,
-    evaluationRetriever: options.evaluationRetriever
+    evaluationRetriever: options.evaluationRetriever,
+    onResumed: (step) => Console.log(`resumed behind step ${step} of ${config.steps}`)
   }).pipe(
     Stream.mapEffect(report),
     Stream.runLast,

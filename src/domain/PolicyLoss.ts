@@ -218,6 +218,14 @@ export const policyLoss = (
 }
 
 /**
+ * Whether a metric is the largest of its parts rather than their sum or mean: its name ends in `_max`.
+ *
+ * @category predicates
+ * @since 0.1.0
+ */
+export const isMaximum = (name: string): boolean => name.endsWith("_max")
+
+/**
  * Adds the metrics of a micro-batch to `total`: sums, and maxima where the name ends in `_max`.
  *
  * @category combinators
@@ -226,6 +234,6 @@ export const policyLoss = (
 export const addMetrics = (total: Record<string, number>, part: Readonly<Record<string, number>>): void => {
   for (const [name, value] of Object.entries(part)) {
     const sum = total[name]
-    total[name] = sum === undefined ? value : name.endsWith("_max") ? Math.max(sum, value) : sum + value
+    total[name] = sum === undefined ? value : isMaximum(name) ? Math.max(sum, value) : sum + value
   }
 }

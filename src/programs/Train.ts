@@ -67,6 +67,8 @@ export interface Options {
   readonly evaluationRetriever?: Retriever["Service"] | undefined
   /** Whether to go on from the newest checkpoint. Without one the run begins. */
   readonly resume?: boolean | undefined
+  /** Is told the steps made when the run goes on from a checkpoint. */
+  readonly onResumed?: ((step: number) => Effect.Effect<void>) | undefined
   /** Trajectories of each step that go into the log. Default 4. */
   readonly logTrajectories?: number | undefined
 }
@@ -174,6 +176,7 @@ const begin = Effect.fnUntraced(function*(config: RunConfig, options: Options) {
   const logged = Option.match(last, { onNone: () => -1, onSome: (record) => record.step })
   if (state.lastMetrics !== null && logged < state.lastMetrics.step) yield* log.metrics(state.lastMetrics)
   yield* log.event("resumed", { step: state.step })
+  if (options.onResumed !== undefined) yield* options.onResumed(state.step)
   return { state, resumed: true }
 })
 

@@ -6,6 +6,7 @@
 import { Clock, Effect, type Option, Schema } from "effect"
 import * as Advantage from "../../domain/Advantage.ts"
 import * as Batch from "../../domain/Batch.ts"
+import { addMetrics, isMaximum } from "../../domain/Loss.ts"
 import type { ScoredTrajectory } from "../../domain/Outcome.ts"
 import type { RunConfig } from "../../domain/RunConfigSchema.ts"
 import * as RunPlan from "../../domain/RunPlan.ts"
@@ -57,19 +58,22 @@ export interface Learned {
 const required = <A>(service: Option.Option<A>, name: string, reason: string): Effect.Effect<A, MissingService> =>
   Effect.mapError(Effect.fromOption(service), () => new MissingService({ service: name, reason }))
 
+/** Metrics of several updates as those of one step: means, and maxima where the name says so. */
 class Means {
-  readonly #sums: Record<string, number> = {}
+  readonly #totals: Record<string, number> = {}
   readonly #counts: Record<string, number> = {}
 
   add(metrics: Readonly<Record<string, number>>): void {
-    for (const [name, value] of Object.entries(metrics)) {
-      this.#sums[name] = (this.#sums[name] ?? 0) + value
-      this.#counts[name] = (this.#counts[name] ?? 0) + 1
-    }
+    addMetrics(this.#totals, metrics)
+    for (const name of Object.keys(metrics)) this.#counts[name] = (this.#counts[name] ?? 0) + 1
   }
 
   get values(): Record<string, number> {
-    return Object.fromEntries(Object.entries(this.#sums).map(([name, sum]) => [name, sum / (this.#counts[name] ?? 1)]))
+    return Object.fromEntries(
+      Object.entries(this.#totals).map(([name, total]) =>
+        [name, isMaximum(name) ? total : total / (this.#counts[name] ?? 1)] as const
+      )
+    )
   }
 }
 
