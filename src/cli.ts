@@ -18,4 +18,15 @@ const root = Command.make("search-r1").pipe(
 // standard output belongs to results: `search --json | jq` must not meet a log line
 const services = Layer.merge(NodeServices.layer, Layer.succeed(Logger.LogToStderr, true))
 
+/**
+ * The first Ctrl-C interrupts, and what was begun is saved; another one ends the process at once. npm hands one key press
+ * on as several signals, so those within a second count as one.
+ */
+let interrupted: number | undefined
+process.on("SIGINT", () => {
+  const now = performance.now()
+  if (interrupted === undefined) interrupted = now
+  else if (now - interrupted > 1000) process.exit(130)
+})
+
 root.pipe(Command.run({ version }), Effect.provide(services), NodeRuntime.runMain)

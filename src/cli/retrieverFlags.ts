@@ -112,7 +112,11 @@ export interface RetrieverInput {
   readonly retries: number
   readonly rateLimit: Option.Option<number>
   readonly cache: "memory" | "disk" | "off"
+  /** Answers that `memory` remembers at most. */
+  readonly cacheCapacity?: number | undefined
 }
+
+const memoryOf = ({ cacheCapacity }: Pick<RetrieverInput, "cacheCapacity">) => ({ capacity: cacheCapacity })
 
 /** What asks somebody else needs limits, retries and memory around it, and a budget next to the engine. */
 const guarded = (
@@ -130,7 +134,7 @@ const guarded = (
     rateLimit: Option.match(input.rateLimit, { onNone: () => false as const, onSome: (limit) => ({ limit }) }),
     // a batch of one query a request would only be taken apart again
     batching: oneByOne ? false : undefined,
-    cache: input.cache === "memory" ? undefined : false
+    cache: input.cache === "memory" ? memoryOf(input) : false
   }).pipe(Layer.provide(paid))
   return input.cache === "disk"
     ? RetrieverResilient.layer({ timeLimit: false, concurrency: false, retry: false, batching: false }).pipe(
@@ -167,17 +171,22 @@ const webLayer = (name: WebEngine, input: RetrieverInput) => {
   )
 }
 
-/** What searches in this process needs no more than a memory of its answers. */
-const local = <E extends Error>(
+/**
+ * A retriever in this process, which needs no more than a memory of its answers around it.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const localLayer = <E extends Error>(
   engine: Layer.Layer<Retriever, E, FileSystem.FileSystem | Path.Path>,
-  input: RetrieverInput
+  input: Pick<RetrieverInput, "cache" | "cacheCapacity">
 ) =>
   RetrieverResilient.layer({
     timeLimit: false,
     concurrency: false,
     retry: false,
     batching: false,
-    cache: input.cache === "off" ? false : undefined
+    cache: input.cache === "off" ? false : memoryOf(input)
   }).pipe(
     Layer.provide(engine),
     Layer.catch((error) => Layer.effectContext(Effect.fail(userError(error))))
@@ -185,8 +194,8 @@ const local = <E extends Error>(
 
 const corpusLayer = (path: string, input: RetrieverInput) =>
   input.engine === "bm25"
-    ? local(RetrieverBm25.layerFile(path), input)
-    : local(RetrieverLunr.layerFile(path, input.cache === "off" ? { cacheDirectory: false } : undefined), input)
+    ? localLayer(RetrieverBm25.layerFile(path), input)
+    : localLayer(RetrieverLunr.layerFile(path, input.cache === "off" ? { cacheDirectory: false } : undefined), input)
 
 /**
  * Whether a text is an address that can be asked over HTTP.
@@ -212,7 +221,7 @@ export const retrieverLayer = (
   const remote = Option.getOrUndefined(input.remote)
   const failure = (message: string, hint?: string) => Layer.effectContext(Effect.fail(userError(message, hint)))
   const index = Option.getOrUndefined(input.index)
-  if (index !== undefined) return local(RetrieverBm25.layerIndex(index), input)
+  if (index !== undefined) return localLayer(RetrieverBm25.layerIndex(index), input)
   if (corpus !== undefined) return corpusLayer(corpus, input)
   const web = Option.getOrUndefined(input.web ?? Option.none<WebEngine>())
   if (web !== undefined) return webLayer(web, input)

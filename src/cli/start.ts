@@ -22,6 +22,7 @@ import { rolloutOptions } from "../programs/train/Collect.ts"
 import { Retriever } from "../services/Retriever.ts"
 import { deviceNames } from "./deviceFlag.ts"
 import { evaluateBoth, heldOutExam, lunrOf } from "./heldOutExam.ts"
+import { invocation } from "./invocation.ts"
 import * as RunFolder from "./runFolder.ts"
 import { comparisonTable, pairView, Report } from "./startView.ts"
 import { style as terminalStyle } from "./style.ts"
@@ -106,7 +107,12 @@ const settings = (folder: RunFolder.RunFolder, input: Input): Schema.Json => ({
     schedule: { kind: "constant", warmupRatio: 0 },
     adamW: { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0, maxGradNorm: 1 }
   },
-  evaluation: { every: 5, beforeTraining: false, questions: 128 },
+  evaluation: {
+    every: 5,
+    beforeTraining: false,
+    questions: 128,
+    corpus: `${folder.world}/held-out-corpus.jsonl`
+  },
   checkpoints: { every: 1, keepLast: 2, keepBest: false }
 })
 
@@ -128,6 +134,7 @@ const examples = Effect.fnUntraced(function*(config: RunConfig, questions: Reado
 
 const program = Effect.fnUntraced(function*(input: Input) {
   const style = yield* terminalStyle
+  const command = yield* invocation
   const folder = yield* RunFolder.create(input.runs, "start")
   const training = HeldOut.exam({ seed: `start/${input.seed}`, count: 2000 })
   const heldOut = heldOutExam(input.seed, input.questions)
@@ -162,7 +169,7 @@ const program = Effect.fnUntraced(function*(input: Input) {
       folder,
       config,
       resume: false,
-      resumeCommand: `search-r1 train --resume ${folder.directory}`,
+      resumeCommand: `${command} train --resume ${folder.directory}`,
       evaluation: Stream.fromIterable(heldOut.questions),
       evaluationRetriever: exam
     })
@@ -179,6 +186,7 @@ const program = Effect.fnUntraced(function*(input: Input) {
   yield* Console.log(`\n${style.heading("The same model, trained as long without search")}`)
   const alone: RunConfig = {
     ...config,
+    questions: { ...config.questions, evaluate: null },
     rollout: { ...config.rollout, doSearch: false },
     evaluation: { ...config.evaluation, every: 0 }
   }
@@ -189,7 +197,7 @@ const program = Effect.fnUntraced(function*(input: Input) {
       folder: aloneFolder,
       config: alone,
       resume: false,
-      resumeCommand: `search-r1 train --resume ${aloneFolder.directory}`
+      resumeCommand: `${command} train --resume ${aloneFolder.directory}`
     })
     return yield* inExam(Evaluate.run(Stream.fromIterable(heldOut.questions), {
       ...rolloutOptions(alone),
@@ -224,12 +232,12 @@ const program = Effect.fnUntraced(function*(input: Input) {
   yield* Console.log([
     "",
     style.heading("Try next"),
-    `  npm run -s search-r1 -- train --resume ${folder.directory} --set steps=40`,
-    `  npm run -s search-r1 -- evaluate --run ${folder.directory} --seed ${input.seed + 1}`,
-    `  npm run -s search-r1 -- ask "${
+    `  ${command} train --resume ${folder.directory} --set steps=40`,
+    `  ${command} evaluate --run ${folder.directory} --seed ${input.seed + 1}`,
+    `  ${command} ask "${
       heldOut.questions[0]?.question ?? "Who …?"
     }" --run ${folder.directory} --corpus ${folder.world}/held-out-corpus.jsonl`,
-    "  npm run -s search-r1 -- train --help"
+    `  ${command} train --help`
   ].join("\n"))
 }, Effect.scoped)
 

@@ -3,17 +3,19 @@
  *
  * @since 0.1.0
  */
-import { Console, Effect, FileSystem, Layer, Option, Path, Schema, Stream } from "effect"
+import { Console, Context, Effect, FileSystem, Layer, Option, Path, Schema, Stream } from "effect"
 import { Command, Flag } from "effect/cli"
 import * as RunConfig from "../domain/RunConfig.ts"
 import * as QuestionsFile from "../layers/questions/QuestionsFile.ts"
 import { Questions } from "../services/Questions.ts"
+import { Retriever } from "../services/Retriever.ts"
 import { shippedModel } from "./assets.ts"
 import { deviceNames } from "./deviceFlag.ts"
+import { invocation } from "./invocation.ts"
 import * as RunFolder from "./runFolder.ts"
 import { planText } from "./runPlanView.ts"
 import { trainRun } from "./trainRun.ts"
-import { questionsOf, servicesOf } from "./trainServices.ts"
+import { evaluationRetrieverOf, questionsOf, servicesOf } from "./trainServices.ts"
 import { userError } from "./userError.ts"
 
 const flags = {
@@ -120,6 +122,11 @@ const evaluationOf = (config: RunConfig.RunConfig) =>
         Stream.unwrap(Effect.map(Questions, (questions) => questions.all)).pipe(Stream.provideContext(services))
     )
 
+const evaluationRetriever = (config: RunConfig.RunConfig) =>
+  config.evaluation.corpus === null
+    ? Effect.succeed(undefined)
+    : Effect.map(Layer.build(evaluationRetrieverOf(config.evaluation.corpus)), Context.get(Retriever))
+
 /**
  * @category commands
  * @since 0.1.0
@@ -143,7 +150,8 @@ export const train = Command.make("train", flags, (input) =>
         train: absolute(before.config.questions.train),
         evaluate: absolute(before.config.questions.evaluate)
       },
-      retriever: { ...before.config.retriever, corpus: absolute(before.config.retriever.corpus) }
+      retriever: { ...before.config.retriever, corpus: absolute(before.config.retriever.corpus) },
+      evaluation: { ...before.config.evaluation, corpus: absolute(before.config.evaluation.corpus) }
     }
     if (input.dryRun) return yield* Effect.flatMap(planText(config, config.model ?? shippedModel), Console.log)
     const questions = yield* required(config.questions.train, "questions.train")
@@ -158,8 +166,9 @@ export const train = Command.make("train", flags, (input) =>
       folder,
       config,
       resume: before.folder !== undefined,
-      resumeCommand: `search-r1 train --resume ${folder.directory}`,
-      evaluation
+      resumeCommand: `${yield* invocation} train --resume ${folder.directory}`,
+      evaluation,
+      evaluationRetriever: yield* evaluationRetriever(config)
     }).pipe(
       Effect.provide(Layer.mergeAll(servicesOf(folder, config), questionsOf(questions, config)))
     )

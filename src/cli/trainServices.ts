@@ -11,13 +11,15 @@ import * as CheckpointsFileSystem from "../layers/checkpoints/CheckpointsFileSys
 import * as Pretrained from "../layers/model/Pretrained.ts"
 import * as PolicyEngine from "../layers/policy/PolicyEngine.ts"
 import * as QuestionsFile from "../layers/questions/QuestionsFile.ts"
+import * as RetrieverLunr from "../layers/retriever/RetrieverLunr.ts"
+import * as RetrieverRandom from "../layers/retriever/RetrieverRandom.ts"
 import * as RewardConfigured from "../layers/reward/RewardConfigured.ts"
 import * as RunLogFileSystem from "../layers/runlog/RunLogFileSystem.ts"
 import * as FairScheduler from "../programs/FairScheduler.ts"
 import type { Retriever } from "../services/Retriever.ts"
 import { Tokenizer } from "../services/Tokenizer.ts"
 import { shippedModel } from "./assets.ts"
-import { retrieverLayer } from "./retrieverFlags.ts"
+import { localLayer, retrieverLayer } from "./retrieverFlags.ts"
 import type { RunFolder } from "./runFolder.ts"
 import { userError } from "./userError.ts"
 
@@ -63,19 +65,49 @@ export const engineOf = (config: RunConfig, options?: { readonly learning?: bool
  * @since 0.1.0
  */
 export const retrieverOf = (
-  { retriever }: RunConfig
-): Layer.Layer<Retriever, CliError.UserError, FileSystem.FileSystem | Path.Path> =>
-  retrieverLayer({
-    corpus: retriever.kind === "remote" ? Option.none() : Option.fromNullishOr(retriever.corpus),
-    remote: retriever.kind === "remote" ? Option.fromNullishOr(retriever.url) : Option.none(),
+  { retriever, seed }: RunConfig
+): Layer.Layer<Retriever, CliError.UserError, FileSystem.FileSystem | Path.Path> => {
+  const { corpus, kind, url } = retriever
+  const cache = retriever.cache === 0 ? "off" : "memory"
+  const cacheCapacity = retriever.cache
+  const failure = (message: string, hint: string) => Layer.effectContext(Effect.fail(userError(message, hint)))
+  if (kind === "remote" && url === null) {
+    return failure(
+      "A run with a remote retriever needs its address: set retriever.url.",
+      "For example --set retriever.url=http://127.0.0.1:8000/retrieve"
+    )
+  }
+  if (kind !== "remote" && corpus === null) {
+    return failure(
+      "A run needs something to search: set retriever.corpus, or retriever.kind=remote with retriever.url.",
+      "For example --set retriever.corpus=corpus.jsonl. \"search-r1 world\" makes questions and a corpus to learn in."
+    )
+  }
+  if (kind === "random" && corpus !== null) {
+    return localLayer(RetrieverRandom.layerFile(corpus, { seed }), { cache, cacheCapacity })
+  }
+  return retrieverLayer({
+    corpus: kind === "remote" ? Option.none() : Option.fromNullishOr(corpus),
+    remote: kind === "remote" ? Option.fromNullishOr(url) : Option.none(),
     index: Option.none(),
-    engine: retriever.kind === "bm25" ? "bm25" : "lunr",
+    engine: kind === "bm25" ? "bm25" : "lunr",
     dialect: retriever.dialect,
     timeout: Option.some(Duration.seconds(retriever.timeoutSeconds)),
     retries: retriever.retries,
     rateLimit: Option.none(),
-    cache: retriever.cache === 0 ? "off" : "memory"
+    cache,
+    cacheCapacity
   })
+}
+
+/**
+ * What the evaluations of a configuration search, where that is not what the run searches.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const evaluationRetrieverOf = (corpus: string) =>
+  localLayer(RetrieverLunr.layerFile(corpus), { cache: "memory" })
 
 /**
  * The training questions of a configuration.

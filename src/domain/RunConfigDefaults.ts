@@ -107,8 +107,8 @@ export const base: RunConfig = {
     clip: 0.5,
     warmupSteps: 0
   },
-  evaluation: { every: 50, beforeTraining: true, questions: null, sampling: null },
-  checkpoints: { every: 100, keepLast: 2, keepBest: true },
+  evaluation: { every: 50, beforeTraining: true, questions: null, corpus: null, sampling: null },
+  checkpoints: { every: 1, keepLast: 2, keepBest: true },
   earlyStop: {
     enabled: true,
     patience: 10,

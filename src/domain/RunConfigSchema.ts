@@ -86,9 +86,11 @@ const Rollout = Schema.Struct({
 })
 
 const RetrieverConfig = Schema.Struct({
-  kind: Schema.Literals(["lunr", "bm25", "remote"]).pipe(described("Which search engine.")),
+  kind: Schema.Literals(["lunr", "bm25", "random", "remote"]).pipe(
+    described("Which search engine; random answers with passages that have nothing to do with the query (an ablation).")
+  ),
   corpus: Schema.NullOr(Schema.String).pipe(
-    described("Corpus file (JSONL or .jsonl.gz) of lunr and bm25; null takes the one that ships with the package.")
+    described("Corpus file (JSONL, .jsonl.gz or Parquet) of lunr, bm25 and random.")
   ),
   url: Schema.NullOr(Schema.String).pipe(described("Endpoint of a remote retriever.")),
   dialect: Schema.Literals(["search-r1", "search-r1-rerank", "skyrl"]).pipe(
@@ -167,11 +169,16 @@ const EvaluationSection = Schema.Struct({
   every: Schema.Natural.pipe(described("Steps between evaluations; 0 is never.")),
   beforeTraining: Schema.Boolean.pipe(described("Whether the run begins with one.")),
   questions: Schema.NullOr(Count).pipe(described("Number of questions; null is all.")),
+  corpus: Schema.NullOr(Schema.String).pipe(
+    described("Corpus file that evaluations search with lunr; null searches what the run searches.")
+  ),
   sampling: Schema.NullOr(Sampling).pipe(described("How tokens are drawn; null does what compat.evalSampling says."))
 })
 
 const CheckpointsSection = Schema.Struct({
-  every: Schema.Natural.pipe(described("Steps between checkpoints; 0 saves at the end only.")),
+  every: Schema.Natural.pipe(
+    described("Steps between checkpoints: what a crash may cost; 0 saves at the end and on Ctrl-C only.")
+  ),
   keepLast: Count.pipe(described("Newest checkpoints to keep.")),
   keepBest: Schema.Boolean.pipe(described("Whether the best one is kept besides."))
 })
@@ -203,10 +210,8 @@ export const RunConfig = Schema.Struct({
     described("What tensors are computed on.")
   ),
   questions: Schema.Struct({
-    train: Schema.NullOr(Schema.String).pipe(
-      described("Question file to learn from; null takes the one that ships with the package.")
-    ),
-    evaluate: Schema.NullOr(Schema.String).pipe(described("Question file to evaluate on.")),
+    train: Schema.NullOr(Schema.String).pipe(described("Question file to learn from; a run needs one.")),
+    evaluate: Schema.NullOr(Schema.String).pipe(described("Question file to evaluate on; null never evaluates.")),
     shuffle: Schema.Boolean.pipe(described("Whether each epoch has another order."))
   }).pipe(described("Data sets.")),
   rollout: Rollout.pipe(described("Rollouts and their limits.")),

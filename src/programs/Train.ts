@@ -3,7 +3,8 @@
  *
  * A step collects rollouts, scores them, estimates advantages and updates the parameters that the policy samples from.
  * Between steps the run is a small value (`RunState`) and the learners' states; a checkpoint holds both. Interrupting the
- * stream abandons rollouts at once, lets an update that has begun end, and saves the last whole step.
+ * stream abandons the step in hand and saves the last whole one; updates whose step before is in no checkpoint are ended
+ * first.
  *
  * @since 0.1.0
  */
@@ -170,7 +171,7 @@ const begin = Effect.fnUntraced(function*(config: RunConfig, options: Options) {
     return { state: State.initial(config), resumed: false }
   }
   const state = yield* State.load(latest.value, config)
-  yield* log.rewind(state.step)
+  yield* log.rewind(state.pending === null ? state.step : state.step - 1)
   // the crash may have come between the checkpoint and the line of its step
   const last = yield* Stream.runLast(log.readMetrics)
   const logged = Option.match(last, { onNone: () => -1, onSome: (record) => record.step })
@@ -205,7 +206,7 @@ export const run = (
     const { resumed, state: start } = yield* begin(config, options)
     const scope = yield* Effect.scope
     const whole = yield* Ref.make(start)
-    const saved = yield* Ref.make(resumed ? start.step : -1)
+    const saved = yield* Ref.make(resumed && start.pending === null ? start.step : -1)
     const save = Effect.fnUntraced(function*(state: State.RunState) {
       yield* State.save(state)
       yield* Ref.set(saved, state.step)
@@ -234,38 +235,46 @@ export const run = (
       return { flying, next }
     })
 
-    /** Rollouts and updates. An interruption abandons the rollouts; an update that has begun is ended. */
+    /**
+     * Rollouts and updates. An interruption abandons the rollouts, and the updates too where the step before is in a
+     * checkpoint; else updates that have begun are ended, for the learners then hold neither step.
+     */
     const learnStep = Effect.fn("Train.learnStep")(function*(loop: Loop) {
       const { state } = loop
       const { flying, next } = yield* fill(loop)
       const [own, ...ahead] = flying
       if (own === undefined) return undefined
       const collected = yield* Fiber.join(own)
-      return yield* Effect.uninterruptible(Effect.gen(function*() {
-        const learned = yield* learn(config, state.step, collected.scored, state.klCoefficient)
-        const metrics = finite({
-          ...Metrics.rollouts(collected.scored, collected.failures),
-          ...learned.metrics,
-          "train/updates": learned.updates,
-          "train/skipped_updates": learned.skipped.filter(Boolean).length,
-          "train/dropped_trajectories": collected.dropped
+      const updates = learn(config, state.step, collected.scored, state.klCoefficient)
+      const abandoned = (yield* Ref.get(saved)) === state.step
+      const finish = (learned: Learned) =>
+        Effect.gen(function*() {
+          const metrics = finite({
+            ...Metrics.rollouts(collected.scored, collected.failures),
+            ...learned.metrics,
+            "train/updates": learned.updates,
+            "train/skipped_updates": learned.skipped.filter(Boolean).length,
+            "train/dropped_trajectories": collected.dropped
+          })
+          const verdict = EarlyStop.next(config.earlyStop, state.earlyStop, observed(metrics, learned))
+          const following: State.RunState = {
+            ...state,
+            step: state.step + 1,
+            cursor: collected.next,
+            klCoefficient: KlController.next(RunPlan.klController(config), state.klCoefficient, {
+              kl: learned.kl ?? Number.NaN,
+              trajectories: collected.scored.length
+            }),
+            earlyStop: verdict.state,
+            pending: { metrics, stopped: verdict.reason }
+          }
+          yield* logRollouts(following.step, collected, options)
+          yield* Ref.set(whole, following)
+          return { loop: { state: following, rollouts: ahead, cursor: next, stopped: false }, collected, learned }
         })
-        const verdict = EarlyStop.next(config.earlyStop, state.earlyStop, observed(metrics, learned))
-        const following: State.RunState = {
-          ...state,
-          step: state.step + 1,
-          cursor: collected.next,
-          klCoefficient: KlController.next(RunPlan.klController(config), state.klCoefficient, {
-            kl: learned.kl ?? Number.NaN,
-            trajectories: collected.scored.length
-          }),
-          earlyStop: verdict.state,
-          pending: { metrics, stopped: verdict.reason }
-        }
-        yield* logRollouts(following.step, collected, options)
-        yield* Ref.set(whole, following)
-        return { loop: { state: following, rollouts: ahead, cursor: next, stopped: false }, collected, learned }
-      }))
+      return yield* Effect.uninterruptibleMask((restore) =>
+        Effect.flatMap(abandoned ? restore(updates) : updates, finish)
+      )
     })
 
     /** Evaluation, log line and checkpoint of a step whose updates are made. */

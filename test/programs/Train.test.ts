@@ -234,6 +234,53 @@ describe("Train", () => {
       }).pipe(Effect.provide(services({ retriever })))
     }))
 
+  it.effect("interrupted during updates, it abandons them where the step before is saved", () =>
+    Effect.gen(function*() {
+      const unbroken = yield* Stream.runDrain(Train.run(config({ steps: 4 }))).pipe(
+        Effect.andThen(metrics),
+        Effect.provide(services())
+      )
+      const resumed = yield* Effect.gen(function*() {
+        const learner = Layer.mergeAll(
+          Tabular.layer(),
+          found,
+          RewardExactMatch.layer(),
+          QuestionsMemory.layer(questions, { seed: 3 })
+        )
+        const hanging = Layer.effect(
+          Optimizer,
+          Effect.map(Optimizer, (inner) => {
+            let updates = 0
+            return Optimizer.of({
+              ...inner,
+              // the update of the third step changes the parameters and never ends
+              update: (batch, options) =>
+                ++updates === 3
+                  ? Effect.andThen(inner.update(batch, options), Effect.never)
+                  : inner.update(batch, options)
+            })
+          })
+        ).pipe(Layer.provideMerge(learner))
+        const fiber = yield* Stream.runDrain(Train.run(config({ steps: 4 }))).pipe(
+          Effect.provide(hanging),
+          Effect.forkChild
+        )
+        const steps = Effect.map(metrics, (records) => records.length)
+        while ((yield* steps) < 2) yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
+        for (let turn = 0; turn < 200; turn++) {
+          yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
+        }
+        yield* Fiber.interrupt(fiber)
+        const told = yield* Ref.make<number | null>(null)
+        yield* Stream.runDrain(
+          Train.run(config({ steps: 4 }), { resume: true, onResumed: (step) => Ref.set(told, step) })
+        ).pipe(Effect.provide(learner))
+        assert.strictEqual(yield* Ref.get(told), 2)
+        return yield* metrics
+      }).pipe(Effect.provide([RunLogMemory.layer, CheckpointsMemory.layer({ keepLast: 3 })]))
+      assert.deepStrictEqual(resumed, unbroken)
+    }))
+
   it.effect("nothing is trained on searches that failed, and they are counted", () =>
     Effect.gen(function*() {
       const down = Layer.succeed(

@@ -1,10 +1,11 @@
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect, Fiber, Layer, Redacted } from "effect"
+import { Clock, Effect, Fiber, Layer, Redacted, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import * as RetrieverBudget from "../../../src/layers/retriever/RetrieverBudget.ts"
 import * as RetrieverFault from "../../../src/layers/retriever/RetrieverFault.ts"
 import * as RetrieverMemory from "../../../src/layers/retriever/RetrieverMemory.ts"
+import * as RetrieverRandom from "../../../src/layers/retriever/RetrieverRandom.ts"
 import * as RetrieverSimulated from "../../../src/layers/retriever/RetrieverSimulated.ts"
 import { Retriever } from "../../../src/services/Retriever.ts"
 import { retrieverContract } from "../../contract/retriever.ts"
@@ -22,6 +23,30 @@ retrieverContract("RetrieverBudget", {
 retrieverContract("RetrieverFault without faults", {
   layer: RetrieverFault.layer({ seed: 1 }).pipe(Layer.provide(memory)),
   runs: 5
+})
+
+retrieverContract("RetrieverRandom", {
+  layer: RetrieverRandom.layer(Stream.fromArray(passages)),
+  exact: false,
+  runs: 5
+})
+
+describe("RetrieverRandom", () => {
+  const found = (seed: number) =>
+    Retriever.use((retriever) => Effect.forEach(numbers, (n) => retriever.search(`q${n}`, { topK: 1 }))).pipe(
+      Effect.map((answers) => answers.map(([first]) => first?.id)),
+      Effect.provide(RetrieverRandom.layer(Stream.fromArray(passages), { seed }), { local: true })
+    )
+
+  it.effect("draws every passage about as often as any other, the same for a query each time", () =>
+    Effect.gen(function*() {
+      const ids = yield* found(1)
+      assert.deepStrictEqual(yield* found(1), ids)
+      assert.notDeepEqual(yield* found(2), ids)
+      for (const { id } of passages) {
+        assert.closeTo(ids.filter((other) => other === id).length, 1000 / passages.length, 60)
+      }
+    }))
 })
 
 describe("RetrieverBudget", () => {
