@@ -11,15 +11,16 @@ const RUN_AS_MATRIX: i32 = 4
 /**
  * Arguments: 0 q, 1 kPool, 2 vPool, 3 blockTable, 4 tokenSeq, 5 tokenPos, 6 out, 7 H, 8 KV, 9 D, 10 scale, 11 most
  * positions, 12 block size, 13 blocks a table row, 14 runs: pairs (first token, tokens up to 48) of one sequence with
- * ascending positions, 15 key-value heads a chunk. One chunk is one run and that many heads.
+ * ascending positions, or 0 where every token is a run, 15 key-value heads a chunk. One chunk is one run and that many
+ * heads.
  */
 export function pagedAttentionChunk(index: i32): void {
   const per = argI(15)
   const parts = (argI(8) + per - 1) / per
   const run = index / parts
   const from = (index - run * parts) * per, to = min(from + per, argI(8))
-  const pair = argP(14) + <usize>run * 8
-  const first = load<i32>(pair), count = load<i32>(pair, 4)
+  const pairs = argP(14), pair = pairs + <usize>run * 8
+  const first = pairs == 0 ? run : load<i32>(pair), count = pairs == 0 ? 1 : load<i32>(pair, 4)
   const sequence = load<i32>(argP(4) + <usize>first * 4)
   const table = argP(3) + <usize>(sequence * argI(13)) * 4
   if (count >= RUN_AS_MATRIX) {

@@ -4,7 +4,9 @@
  * @since 0.1.0
  */
 import * as tf from "@tensorflow/tfjs-core"
+import type { CapturedInput, CapturingBackend } from "../ops/captured.ts"
 import type { Pool } from "./Pool.ts"
+import { Programs } from "./Programs.ts"
 
 const bytesPerElement = (dtype: tf.DataType): number => dtype === "bool" ? 1 : dtype === "complex64" ? 0 : 4
 
@@ -73,11 +75,15 @@ const isNumbers = (values: unknown): values is NumberArray =>
  * @category models
  * @since 0.1.0
  */
-export class WasmBackend extends tf.KernelBackend {
+export class WasmBackend extends tf.KernelBackend implements CapturingBackend {
   /** What the plain kernels of @tensorflow/tfjs-backend-cpu read. */
   readonly blockSize = 48
   readonly data: tf.DataStorage<TensorData>
   readonly pool: Pool
+  readonly captures = true
+  /** How often packed copies were dropped. */
+  generation = 0
+  readonly #programs: Programs
   readonly #packed = new Set<TensorData>()
   #whenEmpty: (() => void) | undefined = undefined
   /** Tensors made since the running kernel began. */
@@ -87,7 +93,20 @@ export class WasmBackend extends tf.KernelBackend {
     super()
     this.pool = pool
     this.data = new tf.DataStorage(this, tf.engine())
-    pool.reclaim = () => this.#dropPacked()
+    this.#programs = new Programs(this)
+    pool.reclaim = () => {
+      const programs = this.#programs.clear()
+      return this.#dropPacked() || programs
+    }
+  }
+
+  captured(
+    key: string,
+    inputs: Readonly<Record<string, CapturedInput>>,
+    state: ReadonlyArray<tf.Tensor>,
+    compute: (inputs: (name: string) => tf.Tensor) => ReadonlyArray<tf.Tensor>
+  ): ReadonlyArray<tf.Tensor> {
+    return this.#programs.run(key, inputs, state, compute)
   }
 
   /** Memory for a packed copy of a tensor, or 0 where memory is better used otherwise. */
@@ -109,6 +128,7 @@ export class WasmBackend extends tf.KernelBackend {
     this.pool.heap.release(data.packed)
     data.packed = 0
     data.smallProducts = 0
+    this.generation++
     this.#packed.delete(data)
   }
 
@@ -131,6 +151,7 @@ export class WasmBackend extends tf.KernelBackend {
     if (values !== undefined && values !== null) {
       const numbers = data.numbers
       if (isNumbers(values) || Array.isArray(values)) numbers.set(values)
+      this.pool.recording?.pin(data.address)
     }
     this.data.set(dataId, data)
     this.#made.push(dataId)
@@ -194,8 +215,9 @@ export class WasmBackend extends tf.KernelBackend {
     return this.data.get(x.dataId).address
   }
 
-  /** A view of an int32 tensor's numbers. */
+  /** A view of an int32 tensor's numbers, for work that depends on them. */
   ints(x: tf.TensorInfo): Int32Array {
+    this.pool.recording?.refuse("it depends on an array's numbers")
     const { numbers } = this.data.get(x.dataId)
     if (numbers instanceof Int32Array) return numbers
     throw new TypeError(`expected an int32 tensor of shape [${x.shape.join(", ")}], got ${x.dtype}`)
@@ -224,7 +246,7 @@ export class WasmBackend extends tf.KernelBackend {
     }
     this.data.delete(dataId)
     this.#forget(data)
-    if (data.address !== 0) this.pool.heap.release(data.address)
+    if (data.address !== 0) this.pool.release(data.address)
     if (this.#whenEmpty !== undefined && this.numDataIds() === 0) {
       // Not now: tfjs is in the middle of disposing.
       queueMicrotask(this.#whenEmpty)
@@ -238,6 +260,7 @@ export class WasmBackend extends tf.KernelBackend {
   }
 
   override readSync(dataId: object): tf.BackendValues {
+    this.pool.recording?.refuse("it reads a tensor")
     const { complexTensorInfos, dtype, numbers, strings } = this.#entry(dataId)
     if (dtype === "complex64" && complexTensorInfos !== undefined) {
       const real = this.readSync(complexTensorInfos.real.dataId)

@@ -10,8 +10,9 @@ import { fileURLToPath } from "node:url"
 import * as v8 from "node:v8"
 import { Worker } from "node:worker_threads"
 import { DeviceFailed, OutOfDeviceMemory } from "../../../services/Device.ts"
-import { address, type KernelExports, maxThreads, type WasmMemory } from "./abi.ts"
+import { address, command, type KernelExports, maxThreads, type WasmMemory } from "./abi.ts"
 import { Heap } from "./Heap.ts"
+import type { Command, Recording } from "./Recording.ts"
 
 declare const WebAssembly: {
   readonly Memory: new(limits: { initial: number; maximum: number; shared: boolean }) => WasmMemory
@@ -47,6 +48,8 @@ export interface PoolOptions {
   /** Lets V8 join pairs of 128-bit instructions into 256-bit ones. */
   readonly wideVectors: boolean
   readonly limitBytes: number
+  /** How long to wait for a worker that makes no progress before the device counts as lost. Default half a minute. */
+  readonly patienceMs?: number
 }
 
 /** V8 12 (Node 22) has the switch too, but the code it makes then is four times slower than without. */
@@ -113,6 +116,8 @@ export class Pool {
   threads = 1
   /** Gives back memory that only saves time; says whether there was any. */
   reclaim: () => boolean = () => false
+  /** What writes down the kernel calls, while a computation is recorded. */
+  recording: Recording | undefined = undefined
   readonly limitBytes: number
 
   readonly #options: PoolOptions
@@ -144,6 +149,7 @@ export class Pool {
     this.f32 = new Float32Array(this.#memory.buffer)
     this.u8 = new Uint8Array(this.#memory.buffer)
     this.i32[address.wide / 4] = wide ? 1 : 0
+    this.i32[address.patience / 4] = options.patienceMs ?? 30_000
     this.heap = new Heap(address.heap, growthPages * page - slackBytes, (bytes) => this.#grow(bytes))
     let refused: string | undefined
     try {
@@ -164,6 +170,16 @@ export class Pool {
 
   /** The address of a block, or `OutOfDeviceMemory`. */
   allocate(bytes: number): number {
+    return this.recording?.allocate(bytes) ?? this.allocateOwn(bytes)
+  }
+
+  /** Gives a block back. */
+  release(at: number): void {
+    if (this.recording?.release(at) !== true) this.heap.release(at)
+  }
+
+  /** {@link allocate} for what is no part of a computation that is being recorded. */
+  allocateOwn(bytes: number): number {
     const take = () => this.heap.liveBytes + bytes > this.limitBytes ? 0 : this.heap.allocate(bytes)
     let at = take()
     if (at === 0 && this.reclaim()) at = take()
@@ -192,7 +208,7 @@ export class Pool {
 
   /** Gives back all temporaries but the first `keep`. */
   releaseTemporaries(keep: number): void {
-    while (this.#temporaries.length > keep) this.heap.release(this.#temporaries.pop()!)
+    while (this.#temporaries.length > keep) this.release(this.#temporaries.pop()!)
   }
 
   /** Makes sure that every thread has that much scratch memory. */
@@ -203,7 +219,7 @@ export class Pool {
     this.#scratchBytes = 0
     // An odd number of cache lines apart, or the threads' buffers fall on the same cache sets.
     const each = (Math.ceil(bytes / 4096) * 4096) + 4160
-    this.#scratch = this.allocate(each * this.threads)
+    this.#scratch = this.allocateOwn(each * this.threads)
     this.#scratchBytes = bytes
     for (let id = 0; id < this.threads; id++) this.i32[address.scratch / 4 + id] = this.#scratch + id * each
   }
@@ -211,12 +227,27 @@ export class Pool {
   /** Runs all chunks of a kernel, whose arguments `args` (32-bit words; addresses as they are) describe. */
   run(kernel: number, chunks: number, args: ReadonlyArray<number>): void {
     if (chunks <= 0) return
-    if (this.#lost !== undefined) throw this.#failed()
+    this.recording?.commands.push({ kernel, chunks, args })
+    this.writeCommand(address.command, { kernel, chunks, args }, 0)
+    this.execute(address.command, 1, chunks)
+  }
+
+  /** Writes a command of a program, before which there are `before` chunks. */
+  writeCommand(at: number, { args, chunks, kernel }: Command, before: number): void {
     const { i32 } = this
-    for (let i = 0, at = address.args >> 2; i < args.length; i++, at++) i32[at] = args[i]!
+    const word = at >>> 2
+    i32[word] = kernel
+    i32[word + 1] = chunks
+    i32[word + 2] = before
+    for (let i = 0, to = word + command.header; i < args.length; i++, to++) i32[to] = args[i]!
+  }
+
+  /** Runs a program of `commands` that {@link writeCommand} wrote one after another, with `chunks` in all. */
+  execute(program: number, commands: number, chunks: number): void {
+    if (this.#lost !== undefined) throw this.#failed()
     let status = 1
     try {
-      status = this.#exports.run(kernel, chunks, this.threads)
+      status = this.#exports.run(program, commands, chunks, this.threads)
     } catch (cause) {
       this.#lost = cause instanceof Error ? cause.message : String(cause)
       throw this.#failed()

@@ -12,10 +12,14 @@ export const address = {
   dead: 1344,
   wide: 1392,
   ready: 1396,
-  args: 1472,
+  patience: 1400,
+  command: 1472,
   scratch: 2048,
   heap: 65536
 } as const
+
+/** Layout of a command in words: kernel, chunks, chunks of the commands before it, one unused, arguments. */
+export const command = { words: 32, header: 4, args: 28 } as const
 
 /** At most this many threads share a memory: the size of the scratch table. */
 export const maxThreads = 64
@@ -58,7 +62,7 @@ export const kernel = {
  */
 export interface KernelExports {
   readonly initThread: (id: number) => void
-  readonly run: (kernel: number, chunks: number, threads: number) => number
+  readonly run: (program: number, commands: number, chunks: number, threads: number) => number
   readonly workerLoop: () => void
 }
 

@@ -128,6 +128,7 @@ const cast: Kernel = (backend, call) => {
   const x = call.input("x")
   const dtype = call.text("dtype")
   if (dtype === x.dtype) return backend.alias(x, x.shape)
+  backend.pool.recording?.refuse("numbers are converted in JavaScript")
   if (dtype === "float32" && (x.dtype === "int32" || x.dtype === "bool")) {
     return backend.makeTensorInfo(x.shape, dtype, backend.data.get(x.dataId).numbers)
   }

@@ -58,7 +58,7 @@ export const rmsNormGrad: Kernel = (backend, call) => {
 export const rope: Kernel = (backend, call) => {
   const [x, positions, cos, sin] = [call.input("x"), call.input("positions"), call.input("cos"), call.input("sin")]
   const [tokens = 0, heads = 0, dim = 0] = x.shape
-  checkIndices("positions", backend.ints(positions), cos.shape[0] ?? 0)
+  checkIndices(backend, "positions", positions, cos.shape[0] ?? 0)
   const y = backend.makeTensorInfo(x.shape, "float32")
   const each = rowChunk(heads * dim)
   backend.pool.run(kernel.rope, chunks(tokens, each), [
@@ -181,30 +181,64 @@ const runs = (tokenSeq: Int32Array, tokenPos: Int32Array): Array<number> => {
   return pairs
 }
 
+/** Whether each token is the only one of its sequence next to its neighbours, as in decoding. */
+const alone = (tokenSeq: Int32Array): boolean => {
+  for (let i = 1; i < tokenSeq.length; i++) if (tokenSeq[i] === tokenSeq[i - 1]) return false
+  return true
+}
+
+interface PagedWork {
+  readonly count: number
+  /** Address of the runs, 0 where each token is one. */
+  readonly list: number
+  /** The most positions that a token sees, or a bound on it. */
+  readonly longest: number
+}
+
+/** How paged attention is divided. A recorded computation knows no numbers, only that every token is a run. */
+const work = (
+  backend: WasmBackend,
+  tokenSeq: tf.TensorInfo,
+  tokenPos: tf.TensorInfo,
+  positions: number
+): PagedWork => {
+  const { pool } = backend
+  const words = (x: tf.TensorInfo) => pool.i32.subarray(backend.at(x) / 4, backend.at(x) / 4 + sizeOf(x.shape))
+  const single = alone(words(tokenSeq))
+  if (pool.recording !== undefined) {
+    if (!single) pool.recording.refuse("tokens of one sequence are attended together")
+    const [from, to] = [backend.at(tokenSeq) / 4, backend.at(tokenSeq) / 4 + sizeOf(tokenSeq.shape)]
+    pool.recording.guards.push(() => alone(pool.i32.subarray(from, to)))
+    if (single) return { count: to - from, list: 0, longest: positions }
+  }
+  let longest = 0
+  for (const position of words(tokenPos)) longest = Math.max(longest, position + 1)
+  if (single) return { count: sizeOf(tokenSeq.shape), list: 0, longest }
+  const pairs = runs(words(tokenSeq), words(tokenPos))
+  const list = pool.temporary(pairs.length * 4)
+  pool.i32.set(pairs, list / 4)
+  return { count: pairs.length / 2, list, longest }
+}
+
 export const pagedAttention: Kernel = (backend, call) => {
   const [q, kPool, vPool] = [call.input("q"), call.input("kPool"), call.input("vPool")]
   const [table, tokenSeq, tokenPos] = [call.input("blockTable"), call.input("tokenSeq"), call.input("tokenPos")]
   const [, heads = 0, dim = 0] = q.shape
   const [blocks = 0, blockSize = 1, kv = 1] = kPool.shape
   const [rows = 0, maxBlocks = 0] = table.shape
-  const positions = backend.ints(tokenPos)
-  checkIndices("tokenSeq", backend.ints(tokenSeq), rows)
-  checkIndices("tokenPos", positions, maxBlocks * blockSize)
-  checkIndices("blockTable", backend.ints(table), blocks)
-  let longest = 0
-  for (const position of positions) longest = Math.max(longest, position + 1)
+  checkIndices(backend, "tokenSeq", tokenSeq, rows)
+  checkIndices(backend, "tokenPos", tokenPos, maxBlocks * blockSize)
+  checkIndices(backend, "blockTable", table, blocks)
+  const { count, list, longest } = work(backend, tokenSeq, tokenPos, maxBlocks * blockSize)
   const out = backend.makeTensorInfo(q.shape, "float32")
-  const pairs = runs(backend.ints(tokenSeq), positions)
   // One chunk takes all heads of a token, so that it reads whole rows of the cache, unless there are too few tokens.
-  const headsAChunk = pairs.length / 2 >= 8 ? kv : 1
+  const headsAChunk = count >= 8 ? kv : 1
   backend.pool.ensureScratch(
     512 + scoreBytes(longest, Math.max(queriesAtOnce, heads)) + round16(longest) * dim * 4 +
       longest * round16(dim) * 4
   )
-  const list = backend.pool.temporary(pairs.length * 4)
-  backend.pool.i32.set(pairs, list / 4)
   const tensors = [q, kPool, vPool, table, tokenSeq, tokenPos, out].map((x) => backend.at(x))
-  backend.pool.run(kernel.pagedAttention, (pairs.length / 2) * Math.ceil(kv / headsAChunk), [
+  backend.pool.run(kernel.pagedAttention, count * Math.ceil(kv / headsAChunk), [
     ...tensors,
     heads,
     kv,
@@ -223,7 +257,7 @@ export const kvAppend: Kernel = (backend, call) => {
   const [kPool, vPool, k, v] = [call.input("kPool"), call.input("vPool"), call.input("k"), call.input("v")]
   const slots = call.input("slots")
   const [blocks = 0, blockSize = 0] = kPool.shape
-  checkIndices("slots", backend.ints(slots), blocks * blockSize)
+  checkIndices(backend, "slots", slots, blocks * blockSize)
   const [tokens = 0, kv = 0, dim = 0] = k.shape
   const each = rowChunk(kv * dim)
   const tensors = [kPool, vPool, k, v, slots].map((x) => backend.at(x))
@@ -236,7 +270,7 @@ export const kvAppend: Kernel = (backend, call) => {
 export const embeddingGrad: Kernel = (backend, call) => {
   const [ids, dy] = [call.input("ids"), call.input("dy")]
   const vocab = call.number("vocab")
-  checkIndices("ids", backend.ints(ids), vocab)
+  checkIndices(backend, "ids", ids, vocab)
   const [tokens, width] = matrix(dy)
   const table = backend.makeTensorInfo([vocab, width], "float32")
   const each = Math.max(16, Math.ceil(width / 8 / 16) * 16)

@@ -74,6 +74,7 @@ export const kernelFunc =
           return Object.values(inputs).filter((tensor) => tensor !== undefined)
         },
         plain: () => {
+          backend.pool.recording?.refuse(`${name} ran in JavaScript`)
           if (plain === undefined) throw new TypeError(`${name} does not take these inputs on this device`)
           return plain({ ...params, backend })
         }
@@ -82,16 +83,31 @@ export const kernelFunc =
   }
 
 /**
- * Fails unless every index is in `[0, bound)`: kernels do not check addresses.
+ * Fails unless `length` indices from word `from` on are in `[0, bound)`: kernels do not check addresses.
  *
  * @category assertions
  * @since 0.1.0
  */
-export const checkIndices = (what: string, indices: Int32Array, bound: number): void => {
-  for (let i = 0; i < indices.length; i++) {
-    const index = indices[i] ?? 0
+export const checkRange = (what: string, words: Int32Array, from: number, length: number, bound: number): void => {
+  for (let i = 0; i < length; i++) {
+    const index = words[from + i] ?? 0
     if (index < 0 || index >= bound) {
       throw new RangeError(`${what}[${i}] is ${index}, must be at least 0 and below ${bound}`)
     }
   }
+}
+
+/**
+ * Fails unless every index in an int32 tensor is in `[0, bound)`, now and whenever a recorded computation is repeated.
+ *
+ * @category assertions
+ * @since 0.1.0
+ */
+export const checkIndices = (backend: WasmBackend, what: string, indices: tf.TensorInfo, bound: number): void => {
+  const { pool } = backend
+  if (indices.dtype !== "int32") throw new TypeError(`${what} must be int32, got ${indices.dtype}`)
+  const address = backend.at(indices)
+  const length = backend.data.get(indices.dataId).size
+  checkRange(what, pool.i32, address / 4, length, bound)
+  pool.recording?.check({ what, address, length, bound })
 }

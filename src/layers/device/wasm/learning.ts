@@ -28,7 +28,7 @@ export const tokenLogProb: Kernel = (backend, call) => {
   const temperature = call.number("temperature")
   const [tokens = 0, dim = 0] = hidden.shape
   const vocab = head.shape[0] ?? 0
-  checkIndices("targets", backend.ints(targets), vocab)
+  checkIndices(backend, "targets", targets, vocab)
   const logProb = backend.makeTensorInfo([tokens], "float32")
   const entropy = backend.makeTensorInfo([tokens], "float32")
   const lse = backend.makeTensorInfo([tokens], "float32")
@@ -75,10 +75,10 @@ export const tokenLogProbGrad: Kernel = (backend, call) => {
   const temperature = call.number("temperature")
   const [tokens = 0, dim = 0] = hidden.shape
   const vocab = head.shape[0] ?? 0
-  checkIndices("targets", backend.ints(targets), vocab)
+  checkIndices(backend, "targets", targets, vocab)
   const dHidden = backend.makeTensorInfo(hidden.shape, "float32")
   const dHead = backend.makeTensorInfo(head.shape, "float32")
-  if (tokens === 0) backend.data.get(dHead.dataId).numbers.fill(0)
+  if (tokens === 0) backend.pool.run(kernel.fill, 1, [backend.at(dHead), vocab * dim, 0, vocab * dim])
   const { columns, rows } = tiles(tokens, vocab)
   const { pool } = backend
   const tile = pool.temporary(rows * columns * 4)
@@ -160,6 +160,7 @@ export const sumSquares: Kernel = (backend, call) => {
   const size = sizeOf(x.shape)
   const parts = Math.ceil(size / elementChunk)
   const partial = backend.pool.temporary(parts * 8)
+  backend.pool.recording?.refuse("a sum is finished in JavaScript")
   backend.pool.run(kernel.sumSquares, parts, [backend.at(x), size, elementChunk, partial])
   const sums = new Float64Array(backend.pool.f32.buffer, partial, parts)
   const total = sums.reduce((sum, part) => sum + part, 0)

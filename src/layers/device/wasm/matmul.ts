@@ -149,10 +149,17 @@ export const multiply = (backend: WasmBackend, given: Product): void => {
 const packedWeight = (backend: WasmBackend, b: tf.TensorInfo, k: number, n: number): number => {
   const data = backend.data.get(b.dataId)
   if (data.packed !== 0) return data.packed
+  const { pool } = backend
   data.smallProducts++
-  if (data.smallProducts < 2) return 0
+  // A recorded product is there to be repeated.
+  if (data.smallProducts < 2 && pool.recording === undefined) return 0
   const at = backend.keepPacked(data, roundUp(n, columnTile) * k * 4)
-  if (at !== 0) pack(backend, { at: data.address, row: 1, column: k }, k, n, at)
+  if (at === 0) return 0
+  // The copy is no part of a computation that is being recorded.
+  const { recording } = pool
+  pool.recording = undefined
+  pack(backend, { at: data.address, row: 1, column: k }, k, n, at)
+  pool.recording = recording
   return at
 }
 

@@ -207,7 +207,7 @@ const gather: Kernel = (backend, call) => {
   const [batchDims = 0] = call.numbers("batchDims") ?? []
   if (axis !== 0 || batchDims !== 0 || !isWords(x) || indices.dtype !== "int32") return call.plain()
   const rows = x.shape[0] ?? 0
-  checkIndices("indices", backend.ints(indices), rows)
+  checkIndices(backend, "indices", indices, rows)
   const width = sizeOf(x.shape.slice(1))
   const count = sizeOf(indices.shape)
   const out = backend.makeTensorInfo([...indices.shape, ...x.shape.slice(1)], x.dtype)
@@ -222,6 +222,7 @@ const constant = (backend: WasmBackend, shape: ReadonlyArray<number>, dtype: tf.
   const out = backend.makeTensorInfo(shape, dtype)
   if (dtype !== "float32" && dtype !== "int32") {
     backend.data.get(out.dataId).numbers.fill(value)
+    backend.pool.recording?.pin(backend.at(out))
     return out
   }
   const size = sizeOf(shape)
