@@ -5,7 +5,7 @@
  * @since 0.1.0
  */
 import * as NodeWorker from "@effect/platform-node/NodeWorker"
-import { Effect, type FileSystem, Layer, Option, type Path } from "effect"
+import { Deferred, Effect, type FileSystem, Layer, Option, type Path } from "effect"
 import { RpcClient } from "effect/rpc"
 import { Worker } from "node:worker_threads"
 import { Critic } from "../../services/Critic.ts"
@@ -43,7 +43,26 @@ const workerUrl = new URL(
 )
 
 /**
+ * Starts the engine's thread, once: an engine that ended has lost its parameters, so that another thread cannot stand in
+ * for it. `ended` gets the reason when the thread ends, whatever ended it.
+ */
+const spawner = (ended: Deferred.Deferred<string>) => {
+  let spawned = false
+  return () => {
+    if (spawned) throw new Error("the engine's thread has ended")
+    spawned = true
+    const worker = new Worker(workerUrl)
+    const end = (reason: string) => Deferred.doneUnsafe(ended, Effect.succeed(reason))
+    worker.once("error", (cause) => end(cause instanceof Error ? cause.message : String(cause)))
+    worker.once("exit", (code) => end(`it exited with code ${code}`))
+    return worker
+  }
+}
+
+/**
  * An engine in a thread of its own: timers, sockets and Ctrl-C of the caller's thread keep their time while it computes.
+ * When the thread dies, all calls, pending and later ones, fail: `PolicyUnavailable`, `LearnerUnavailable` or
+ * `DeviceFailed` with the reason.
  *
  * @category layers
  * @since 0.1.0
@@ -51,20 +70,21 @@ const workerUrl = new URL(
 export const layer = (
   options: StartOptions
 ): Layer.Layer<Engine | Policy | Optimizer, StartError, FileSystem.FileSystem | Path.Path> =>
-  services(
-    Layer.effect(
+  services(Layer.unwrap(Effect.sync(() => {
+    const ended = Deferred.makeUnsafe<string>()
+    return Layer.effect(
       Engine,
       Effect.gen(function*() {
         const client = yield* RpcClient.make(EngineRpcs)
-        return yield* EngineClient.make(client, options)
+        return yield* EngineClient.make(client, options, Deferred.await(ended))
       })
     ).pipe(
       Layer.provide(
         Layer.orDie(RpcClient.layerProtocolWorker({ size: 1, concurrency: Number.MAX_SAFE_INTEGER }))
       ),
-      Layer.provide(NodeWorker.layer(() => new Worker(workerUrl)))
+      Layer.provide(NodeWorker.layer(spawner(ended)))
     )
-  )
+  })))
 
 /**
  * The engine's critic. An engine that was started without one is a defect.

@@ -1,6 +1,7 @@
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer } from "effect"
+import { Deferred, Effect, Fiber, Layer } from "effect"
+import type { Worker } from "node:worker_threads"
 import * as Batch from "../../../src/domain/Batch.ts"
 import * as Loss from "../../../src/domain/Loss.ts"
 import { finalNorm } from "../../../src/domain/ModelTensors.ts"
@@ -132,4 +133,74 @@ describe.skipIf(noModels !== undefined)("the engine's thread", () => {
     }).pipe(Effect.provide(
       PolicyEngine.layer({ ...start, critic: false, reference: false }).pipe(Layer.provide(NodeServices.layer))
     )), 30_000)
+
+  it.live(
+    "fails every call, pending and later, when it is killed, and leaves nothing behind",
+    () =>
+      Effect.gen(function*() {
+        const started = yield* Deferred.make<Worker>()
+        const onWorker = (worker: Worker) => Deferred.doneUnsafe(started, Effect.succeed(worker))
+        process.once("worker", onWorker)
+        yield* Effect.addFinalizer(() => Effect.sync(() => process.off("worker", onWorker)))
+        yield* Effect.gen(function*() {
+          const policy = yield* Policy
+          const optimizer = yield* Optimizer
+          const critic = yield* Critic
+          const reference = yield* ReferencePolicy
+          const engine = yield* PolicyEngine.Engine
+          const ids = Array.from(
+            { length: 8 },
+            (_, i) => Int32Array.from({ length: 400 }, (_, t) => 3 + (t * 7 + i) % 500)
+          )
+          const batch = Batch.miniBatch(ids.map((ids, i) => Batch.demonstration({ key: `${i}`, ids })))
+          const open = policy.session({ promptKey: "p", sample: 0, ids: prompt, seed: "s" })
+          const session = yield* open
+          const calls: ReadonlyArray<readonly [tag: string, call: Effect.Effect<unknown, { readonly _tag: string }>]> =
+            [
+              ["LearnerUnavailable", optimizer.update(batch, update)],
+              ["LearnerUnavailable", optimizer.state],
+              ["LearnerUnavailable", critic.values(ids)],
+              ["PolicyUnavailable", session.generate({ maxTokens: 400, sampling: onPolicy, stop: [] })],
+              ["PolicyUnavailable", Effect.scoped(open)],
+              ["PolicyUnavailable", policy.logProbs(ids)],
+              ["PolicyUnavailable", reference.logProbs(ids)],
+              ["DeviceFailed", engine.readWeight({ name: finalNorm, shape: [64] })]
+            ]
+          const failures = Effect.forEach(calls, ([, call]) => Effect.flip(call), { concurrency: "unbounded" })
+          const thread = yield* Deferred.await(started)
+          assert.include(process.getActiveResourcesInfo(), "MessagePort")
+          // Killed before it can have answered: all calls are under way.
+          const pending = yield* Effect.forkChild(failures, { startImmediately: true })
+          yield* Effect.promise(() => thread.terminate())
+          for (const found of [yield* Fiber.join(pending), yield* failures]) {
+            assert.deepStrictEqual(found.map(({ _tag }) => _tag), calls.map(([tag]) => tag))
+            for (const error of found) {
+              assert.include(String(error), "the engine's thread has ended: it exited with code 1")
+            }
+          }
+          assert.strictEqual(yield* policy.version, 0)
+        }).pipe(
+          Effect.scoped,
+          Effect.provide(
+            Layer.mergeAll(PolicyEngine.critic, PolicyEngine.reference).pipe(
+              Layer.provideMerge(PolicyEngine.layer(start)),
+              Layer.provide(NodeServices.layer)
+            )
+          )
+        )
+        assert.notInclude(process.getActiveResourcesInfo(), "MessagePort")
+      }),
+    30_000
+  )
+
+  it.live("that dies while it starts fails the start", () =>
+    Effect.gen(function*() {
+      const kill = (worker: Worker) => void worker.once("online", () => void worker.terminate())
+      process.once("worker", kill)
+      yield* Effect.addFinalizer(() => Effect.sync(() => process.off("worker", kill)))
+      const layer = PolicyEngine.layer(start).pipe(Layer.provide(NodeServices.layer))
+      const error = yield* Effect.flip(Effect.scoped(Layer.build(layer)))
+      assert.strictEqual(error._tag, "DeviceFailed")
+      assert.include(error.message, "the engine's thread has ended")
+    }), 30_000)
 })

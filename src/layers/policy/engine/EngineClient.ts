@@ -4,9 +4,9 @@
  * @since 0.1.0
  */
 import { Effect, Option, type Scope } from "effect"
-import type { RpcClient, RpcClientError } from "effect/rpc"
+import { type RpcClient, RpcClientError } from "effect/rpc"
 import { DeviceFailed } from "../../../services/Device.ts"
-import { type LearnerError, LearnerUnavailable } from "../../../services/Optimizer.ts"
+import { LearnerUnavailable } from "../../../services/Optimizer.ts"
 import { type PolicyError, type PolicySession, PolicyUnavailable } from "../../../services/Policy.ts"
 import type { EngineServices } from "./Engine.ts"
 import type { EngineRpcs, StartError, StartOptions } from "./EngineRpcs.ts"
@@ -17,40 +17,46 @@ import type { EngineRpcs, StartError, StartOptions } from "./EngineRpcs.ts"
  */
 export type EngineClient = RpcClient.FromGroup<typeof EngineRpcs, RpcClientError.RpcClientError>
 
-const lost = (error: RpcClientError.RpcClientError): string => `the engine's thread does not answer: ${error.message}`
-
-const policyErrors = <A>(
-  effect: Effect.Effect<A, PolicyError | RpcClientError.RpcClientError>
-): Effect.Effect<A, PolicyError> =>
-  Effect.catchTag(effect, "RpcClientError", (error) => Effect.fail(new PolicyUnavailable({ reason: lost(error) })))
-
-const learnerErrors = <A>(
-  effect: Effect.Effect<A, LearnerError | RpcClientError.RpcClientError>
-): Effect.Effect<A, LearnerError> =>
-  Effect.catchTag(effect, "RpcClientError", (error) => Effect.fail(new LearnerUnavailable({ reason: lost(error) })))
+const isLost = (error: unknown): error is RpcClientError.RpcClientError =>
+  error instanceof RpcClientError.RpcClientError
 
 /**
- * Starts the engine on the other side and gives its services.
+ * Starts the engine on the other side and gives its services. `ended` tells why the other side has ended, when it has: it
+ * fails every call then, those under way included.
  *
  * @category constructors
  * @since 0.1.0
  */
 export const make = Effect.fn("EngineClient.make")(function*(
   client: EngineClient,
-  options: StartOptions
+  options: StartOptions,
+  ended: Effect.Effect<string> = Effect.never
 ): Effect.fn.Return<EngineServices, StartError> {
-  const { config, contextLength } = yield* client.Start(options).pipe(
-    Effect.catchTag(
-      "RpcClientError",
-      (error) => Effect.fail(new DeviceFailed({ device: options.device, reason: lost(error) }))
-    )
-  )
+  /** A call whose loss of the other side is an error of the caller's kind. */
+  const orLost =
+    <Lost>(toError: (reason: string) => Lost) =>
+    <A, E>(call: Effect.Effect<A, E | RpcClientError.RpcClientError>): Effect.Effect<A, E | Lost> =>
+      call.pipe(
+        Effect.catchIf(
+          isLost,
+          (error) => Effect.fail(toError(`the engine's thread does not answer: ${error.message}`))
+        ),
+        Effect.raceFirst(
+          Effect.flatMap(ended, (reason) => Effect.fail(toError(`the engine's thread has ended: ${reason}`)))
+        )
+      )
+  const policyErrors = orLost((reason) => new PolicyUnavailable({ reason }))
+  const learnerErrors = orLost((reason) => new LearnerUnavailable({ reason }))
+  const deviceErrors = orLost((reason) => new DeviceFailed({ device: options.device, reason }))
+
+  const { config, contextLength } = yield* deviceErrors(client.Start(options))
+  let version = 0
   const session: EngineServices["policy"]["session"] = Effect.fn("EngineClient.session")(function*(
     opened
   ): Effect.fn.Return<PolicySession, PolicyError, Scope.Scope> {
     const id = yield* Effect.acquireRelease(
       policyErrors(client.Open({ options: opened })),
-      (id) => Effect.ignore(client.Close({ session: id }))
+      (id) => Effect.ignore(policyErrors(client.Close({ session: id })))
     )
     return {
       append: (ids) => policyErrors(client.Append({ session: id, ids })),
@@ -61,7 +67,11 @@ export const make = Effect.fn("EngineClient.make")(function*(
     config,
     policy: {
       contextLength,
-      version: Effect.orDie(client.Version()),
+      // An engine that has ended keeps the version that it was last known to have.
+      version: policyErrors(client.Version()).pipe(
+        Effect.tap((now) => Effect.sync(() => version = now)),
+        Effect.orElseSucceed(() => version)
+      ),
       session,
       logProbs: (sequences, { temperature = 1 } = {}) =>
         policyErrors(client.LogProbs({ of: "policy", sequences, temperature }))
@@ -81,11 +91,6 @@ export const make = Effect.fn("EngineClient.make")(function*(
       logProbs: (sequences, { temperature = 1 } = {}) =>
         policyErrors(client.LogProbs({ of: "reference", sequences, temperature }))
     }),
-    readWeight: (tensor) =>
-      Effect.catchTag(
-        client.ReadWeight(tensor),
-        "RpcClientError",
-        (error) => Effect.fail(new DeviceFailed({ device: options.device, reason: lost(error) }))
-      )
+    readWeight: (tensor) => deviceErrors(client.ReadWeight(tensor))
   }
 })
