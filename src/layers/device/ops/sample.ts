@@ -123,3 +123,19 @@ export const sample = (logits: tf.Tensor, rows: SamplingRows): Sampled => {
     return { ids, logProb, modelLogProb: at(modelLogProbs, ids) }
   })
 }
+
+/**
+ * Keeps a draw to the ids below `vocabulary`: those beyond it have probability 0 for the draw and `logProb`, while
+ * `modelLogProb` counts them in, as the model does. `draw` is {@link sample} or {@link sampleFused}.
+ *
+ * @category operations
+ * @since 0.1.0
+ */
+export const within = (logits: tf.Tensor, vocabulary: number, draw: (logits: tf.Tensor) => Sampled): Sampled => {
+  const [count = 0, size = 0] = logits.shape
+  if (vocabulary >= size) return draw(logits)
+  const known = tf.slice(logits, [0, 0], [count, vocabulary])
+  const { ids, logProb, modelLogProb } = draw(known)
+  const shift = tf.sub(tf.logSumExp(known, 1), tf.logSumExp(logits, 1))
+  return { ids, logProb, modelLogProb: tf.add(modelLogProb, shift) }
+}

@@ -15,7 +15,7 @@ const denseShare = 0.75
 /**
  * Which tokens are predicted, and from which row of the hidden states: `rows[i]` predicts token `tokens[i]` with the id
  * `targets[i]`. A `dense` selection has one entry for every row of the batch; `tokens` is -1 where there is nothing to
- * predict.
+ * predict. There is always a row.
  *
  * @category models
  * @since 0.1.0
@@ -39,6 +39,10 @@ export const select = (ids: Int32Array, cuSeqlens: Int32Array, mask: ArrayLike<n
     for (let t = (cuSeqlens[i] ?? 0) + 1; t < (cuSeqlens[i + 1] ?? 0); t++) {
       if (mask === undefined || mask[t] !== 0) wanted.push(t)
     }
+  }
+  // A device may not take a selection of no rows: the first row is computed for nothing.
+  if (wanted.length === 0) {
+    return { dense: false, rows: new Int32Array(1), tokens: Int32Array.of(-1), targets: new Int32Array(1) }
   }
   if (wanted.length < denseShare * ids.length) {
     const tokens = Int32Array.from(wanted)

@@ -90,7 +90,8 @@ export const probe = Effect.fn("Probe.probe")(function*(
   const scored = yield* score(network, ids)
   if (steps === 0) return { ...scored, greedy: new Int32Array() }
   // No text is asked for, so any tokenizer does; this one needs no files.
-  const tokenizer = { ...(yield* Effect.provide(Tokenizer, TokenizerBytes.layer)), endOfText: [] }
+  const bytes = yield* Effect.provide(Tokenizer, TokenizerBytes.layer)
+  const tokenizer = { ...bytes, endOfText: [], vocabularySize: vocabulary }
   const scheduler = yield* Scheduler.make(device, network, tokenizer, () => 0)
   const session = yield* scheduler.session({ promptKey: "probe", sample: 0, ids, seed: "probe" })
   const generation = yield* session.generate({ maxTokens: steps, sampling: greedy, stop: [] })

@@ -53,7 +53,8 @@ const toPolicyError = (error: DeviceError): PolicyError =>
   error._tag === "OutOfDeviceMemory" ? error : new PolicyUnavailable({ reason: error.message })
 
 /**
- * Starts the fiber; it ends with the scope.
+ * Starts the fiber; it ends with the scope. Only ids that the tokenizer has are drawn: the padding of an embedding has no
+ * text.
  *
  * @category constructors
  * @since 0.1.0
@@ -113,7 +114,7 @@ export const make = Effect.fn("Scheduler.make")(function*(
   const compute = Effect.fnUntraced(function*(planned: Plan) {
     const drawn = yield* device.run(() => {
       if (planned.copies.length > 0) cache.copy(planned.copies)
-      return step(network, cache, planned.sequences)
+      return step(network, cache, planned.sequences, tokenizer.vocabularySize)
     })
     if (drawn === undefined) return undefined
     const { ids, logProb, modelLogProb } = drawn

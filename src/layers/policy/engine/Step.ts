@@ -93,16 +93,25 @@ const logits = ({ config, parameters }: Network, x: tf.Tensor): tf.Tensor => {
   return tf.matMul(hidden, parameters.get(config.tieWordEmbeddings ? embedding : outputHead), false, true)
 }
 
+/** The tokens of a step as a device takes them, and the rows that draw. */
+type Layout = Ops.PagedTokens & {
+  readonly ids: Int32Array
+  readonly slots: Int32Array
+  readonly decoding: boolean
+  readonly last: ReadonlyArray<number>
+  readonly draws: ReadonlyArray<NonNullable<StepSequence["draw"]>>
+}
+
 /** A step of decoding on a device that records it once for each of its sizes. Rows of padding draw greedily. */
 const capturedStep = (
   network: Network,
   cache: KvCache,
   capturing: Ops.CapturingBackend,
-  host: Ops.PagedTokens & { readonly ids: Int32Array; readonly slots: Int32Array },
-  draws: ReadonlyArray<NonNullable<StepSequence["draw"]>>
+  layout: Layout,
+  vocabulary: number
 ): Ops.Sampled => {
   const { config, parameters, tables } = network
-  const { blockTable, ids, maxBlocks, slots, tokenPos, tokenSeq } = host
+  const { blockTable, draws, ids, maxBlocks, slots, tokenPos, tokenSeq } = layout
   const rows = ids.length
   const floats = (name: "temperature" | "topP" | "uniform") =>
     Float32Array.from(ids, (_, row) => draws[row]?.[name] ?? 0)
@@ -124,15 +133,16 @@ const capturedStep = (
     ...pools.flatMap(({ k, v }) => [k, v])
   ]
   const [drawn, logProb, modelLogProb] = capturing.captured(`decode ${rows} ${maxBlocks}`, inputs, state, (input) => {
-    const layout = { blockTable: input("blockTable"), tokenSeq: input("tokenSeq"), tokenPos: input("tokenPos") }
-    const tokens = { ids: input("ids"), positions: layout.tokenPos, slots: input("slots") }
-    const x = layers(network, cache, tokens, attendPaged(config, layout))
-    const sampled = Ops.sampleFused(logits(network, x), {
+    const paged = { blockTable: input("blockTable"), tokenSeq: input("tokenSeq"), tokenPos: input("tokenPos") }
+    const tokens = { ids: input("ids"), positions: paged.tokenPos, slots: input("slots") }
+    const x = layers(network, cache, tokens, attendPaged(config, paged))
+    const rows = {
       temperature: input("temperature"),
       topK: input("topK"),
       topP: input("topP"),
       uniform: input("uniform")
-    })
+    }
+    const sampled = Ops.within(logits(network, x), vocabulary, (known) => Ops.sampleFused(known, rows))
     return [sampled.ids, sampled.logProb, sampled.modelLogProb]
   })
   if (drawn === undefined || logProb === undefined || modelLogProb === undefined) {
@@ -141,18 +151,8 @@ const capturedStep = (
   return { ids: drawn, logProb, modelLogProb }
 }
 
-/**
- * Runs a step, decoding sequences first, and returns the tokens drawn in the order of the sequences that draw. A step of
- * decoding alone is padded to one of a few sizes.
- *
- * @category operations
- * @since 0.1.0
- */
-export const step = (
-  network: Network,
-  cache: KvCache,
-  sequences: ReadonlyArray<StepSequence>
-): Ops.Sampled | undefined => {
+/** A step of decoding alone is padded to one of a few sizes. */
+const layoutOf = (sequences: ReadonlyArray<StepSequence>): Layout => {
   const total = sequences.reduce((sum, { ids }) => sum + ids.length, 0)
   const decoding = total === sequences.length
   const tokens = decoding ? padded(total) : total
@@ -186,27 +186,68 @@ export const step = (
     }
   })
   for (let row = sequences.length; row < rows; row++) tokenSeq[token++] = row
+  return { ids, tokenSeq, tokenPos, slots, blockTable, maxBlocks, decoding, last, draws }
+}
 
-  const capturing = Ops.capturingBackend()
-  if (capturing !== undefined && decoding && draws.length === sequences.length) {
-    return capturedStep(network, cache, capturing, { ids, tokenSeq, tokenPos, slots, blockTable, maxBlocks }, draws)
-  }
+/** Logits of the rows that draw, if any. */
+const eagerLogits = (
+  network: Network,
+  cache: KvCache,
+  sequences: ReadonlyArray<StepSequence>,
+  layout: Layout
+): tf.Tensor | undefined => {
+  const { decoding, ids, last, slots, tokenPos } = layout
   const inputs = {
     ids: tf.tensor1d(ids, "int32"),
     positions: tf.tensor1d(tokenPos, "int32"),
     slots: tf.tensor1d(slots, "int32")
   }
-  const { config } = network
   const attend = decoding && !Ops.hasKernel("SrPagedAttention")
-    ? attendWindow(config, cache, sequences, tokenPos)
-    : attendPaged(config, Ops.paged({ blockTable, maxBlocks, tokenSeq, tokenPos }, blockSize))
+    ? attendWindow(network.config, cache, sequences, tokenPos)
+    : attendPaged(network.config, Ops.paged(layout, blockSize))
   const x = layers(network, cache, inputs, attend)
-  if (draws.length === 0) return undefined
-  const wanted = last.length === tokens ? x : tf.gather(x, tf.tensor1d(last, "int32"))
-  return Ops.sample(logits(network, wanted), {
+  if (last.length === 0) return undefined
+  return logits(network, last.length === ids.length ? x : tf.gather(x, tf.tensor1d([...last], "int32")))
+}
+
+/**
+ * Logits of the next token of the sequences that draw, `[S, V]`: a step that stops before drawing.
+ *
+ * @category operations
+ * @since 0.1.0
+ */
+export const nextLogits = (
+  network: Network,
+  cache: KvCache,
+  sequences: ReadonlyArray<StepSequence>
+): tf.Tensor | undefined => eagerLogits(network, cache, sequences, layoutOf(sequences))
+
+/**
+ * Runs a step, decoding sequences first, and returns the tokens drawn in the order of the sequences that draw, all of them
+ * below `vocabulary`.
+ *
+ * @category operations
+ * @since 0.1.0
+ */
+export const step = (
+  network: Network,
+  cache: KvCache,
+  sequences: ReadonlyArray<StepSequence>,
+  vocabulary: number = network.config.vocabularySize
+): Ops.Sampled | undefined => {
+  const layout = layoutOf(sequences)
+  const { decoding, draws } = layout
+  const capturing = Ops.capturingBackend()
+  if (capturing !== undefined && decoding && draws.length === sequences.length) {
+    return capturedStep(network, cache, capturing, layout, vocabulary)
+  }
+  const next = eagerLogits(network, cache, sequences, layout)
+  if (next === undefined) return undefined
+  const settings = {
     temperature: Float32Array.from(draws, (draw) => draw.temperature),
     topK: Int32Array.from(draws, (draw) => draw.topK),
     topP: Float32Array.from(draws, (draw) => draw.topP),
     uniform: Float32Array.from(draws, (draw) => draw.uniform)
-  })
+  }
+  return Ops.within(next, vocabulary, (known) => Ops.sample(known, settings))
 }
