@@ -58,7 +58,7 @@ const softmax = (values: ReadonlyArray<number>): ReadonlyArray<number> => {
 
 /** The definition: temperature, then the `topK` likeliest, of these the fewest that reach `topP`. */
 const distribution = ({ temperature, topK, topP }: Sampling): ReadonlyArray<number> => {
-  const plain = softmax([...logits.slice(0, known)].map((value) => value / temperature))
+  const plain = softmax(Array.from(logits.slice(0, known)).map((value) => value / temperature))
   const order = plain.map((_, id) => id).sort((a, b) => plain[b]! - plain[a]!)
   let mass = 0
   const kept = new Set(
@@ -166,7 +166,10 @@ for (const device of devices) {
         const ids = Int32Array.of(3, 44)
         const session = yield* scheduler.session({ promptKey: "p", sample: 0, ids, seed: "s" })
         const generation = yield* session.generate({ maxTokens: 2, sampling: greedy, stop: [] })
-        const best = [...logits.slice(0, known)].reduce((best, value, id, all) => value > all[best]! ? id : best, 0)
+        const best = Array.from(logits.slice(0, known)).reduce(
+          (best, value, id, all) => value > all[best]! ? id : best,
+          0
+        )
         assert.deepStrictEqual([...generation.ids], [best, best])
         // Scores count all ids in, those of the padding as well.
         const [scores, single] = yield* Scoring.logProbs(
