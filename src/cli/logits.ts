@@ -3,8 +3,9 @@
  *
  * @since 0.1.0
  */
-import { Console, Effect, FileSystem, Result, Schema } from "effect"
+import { Console, Effect, FileSystem, Option, Result, Schema } from "effect"
 import { Argument, CliError, Command, Flag } from "effect/cli"
+import { ModelConfig, Precision } from "../domain/ModelConfig.ts"
 import * as Weights from "../layers/model/Weights.ts"
 import { probe } from "../layers/policy/engine/Probe.ts"
 import { deviceFlags, deviceLayer } from "./deviceFlag.ts"
@@ -51,13 +52,23 @@ export const logits = Command.make("logits", {
     Flag.withDescription("How many of the likeliest tokens to go on with; ends of text do not stop them"),
     Flag.withDefault(0)
   ),
+  ropePrecision: Flag.Literals("rope-precision", Precision.literals).pipe(
+    Flag.withDescription(
+      "Round the rotary frequencies to a format, as PyTorch does when a whole module is cast (model.to(torch.bfloat16)); transformers' from_pretrained keeps them in float32, and so does this command unless told"
+    ),
+    Flag.optional
+  ),
   ...deviceFlags
-}, ({ device, greedy, ids, model }) =>
+}, ({ device, greedy, ids, model, ropePrecision }) =>
   Effect.gen(function*() {
     if (greedy < 0) return yield* userError(`--greedy ${greedy}: expected 0 or more tokens`)
     const tokens = Int32Array.from(yield* readIds(ids))
     const weights = yield* Weights.read(model)
-    const found = yield* probe(weights, tokens, greedy).pipe(
+    const config = Option.match(ropePrecision, {
+      onNone: () => weights.config,
+      onSome: (ropePrecision) => new ModelConfig({ ...weights.config, ropePrecision })
+    })
+    const found = yield* probe({ ...weights, config }, tokens, greedy).pipe(
       Effect.scoped,
       Effect.provide(deviceLayer({ device }))
     )

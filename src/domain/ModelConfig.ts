@@ -101,6 +101,8 @@ export class ModelConfig extends Schema.Class<ModelConfig>("effect-search-r1/dom
   rmsNormEps: PositiveFinite,
   ropeTheta: PositiveFinite,
   ropeScaling: Schema.NullOr(RopeScaling),
+  /** The format that the rotary frequencies are rounded to, where not float32; no `config.json` says it. */
+  ropePrecision: Schema.optionalKey(Precision),
   /** The output head is the transposed embedding. */
   tieWordEmbeddings: Schema.Boolean,
   /** `attention_bias` of the file: see {@link queryKeyValueBias} and {@link outputBias} for what it means. */

@@ -297,6 +297,19 @@ describe("Rope.inverseFrequencies", () => {
     for (const [pair, frequency] of frequencies.entries()) assert.closeTo(frequency, 500000 ** (-pair / 8), 1e-15)
   })
 
+  it("is rounded to the nearest number of a format on request", () => {
+    const exact = decode(without(base, "rope_scaling"))
+    const plain = Rope.inverseFrequencies(exact)
+    for (const [ropePrecision, bits] of [["bfloat16", 8], ["float16", 11], ["float32", 24]] as const) {
+      const rounded = Rope.inverseFrequencies(new ModelConfig.ModelConfig({ ...exact, ropePrecision }))
+      // The last of them is below what float16 holds with all its bits.
+      for (const [pair, frequency] of plain.slice(0, 5).entries()) {
+        const unit = 2 ** (Math.floor(Math.log2(frequency)) + 1 - bits)
+        assert.strictEqual(rounded[pair], Math.round(frequency / unit) * unit, `${ropePrecision} ${pair}`)
+      }
+    }
+  })
+
   it("divides by the factor when linear", () => {
     const linear = decode({ ...base, rope_scaling: { rope_type: "linear", factor: 4 } })
     const plain = Rope.inverseFrequencies(decode(without(base, "rope_scaling")))

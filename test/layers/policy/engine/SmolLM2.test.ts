@@ -5,6 +5,7 @@
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import { ModelConfig } from "../../../../src/domain/ModelConfig.ts"
 import { greedy } from "../../../../src/domain/Sampling.ts"
 import * as Pretrained from "../../../../src/layers/model/Pretrained.ts"
 import * as Engine from "../../../../src/layers/policy/engine/Engine.ts"
@@ -32,16 +33,17 @@ for (const device of devices.filter(({ name }) => name !== "DeviceCpu")) {
       it.effect("renders, scores and writes as transformers does", () =>
         Effect.gen(function*() {
           const { tokenizer, weights } = yield* Pretrained.open(directory ?? "")
-          const { policy } = yield* Engine.make(weights, tokenizer)
+          // Whoever recorded this had cast the whole module to bfloat16, the rotary frequencies included. transformers
+          // over the checkpoint itself, whose frequencies are exact, is 0.0131 away from the record.
+          const config = new ModelConfig({ ...weights.config, ropePrecision: "bfloat16" })
+          const { policy } = yield* Engine.make({ ...weights, config }, tokenizer)
           for (const expected of golden<Conversations>("smollm2").cases) {
             const text = yield* tokenizer.applyChatTemplate(expected.messages, { addGenerationPrompt: true })
             assert.strictEqual(text, expected.text)
             const ids = tokenizer.encode(text)
             assert.deepStrictEqual([...ids], expected.ids)
             const [scores] = yield* policy.logProbs([ids])
-            // The record's rotary frequencies had been rounded to bfloat16, which is worth 0.0131; transformers over the
-            // checkpoint itself agrees to 2e-5.
-            allClose(scores!.logProbs.slice(1), expected.tokenLogprobs, 0.014, "log-probabilities")
+            allClose(scores!.logProbs.slice(1), expected.tokenLogprobs, 2e-3, "log-probabilities")
             const session = yield* policy.session({ promptKey: text, sample: 0, ids, seed: "s" })
             const generation = yield* session.generate({ maxTokens: 24, sampling: greedy, stop: [] })
             assert.deepStrictEqual([...generation.ids], expected.greedy)
