@@ -1,5 +1,5 @@
 /**
- * `search-r1 runs`: lists, shows and compares runs.
+ * `search-r1 runs`: lists, shows, compares and exports runs.
  *
  * @since 0.1.0
  */
@@ -7,6 +7,7 @@ import { Console, Effect, FileSystem, Path } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import * as CheckpointsFileSystem from "../layers/checkpoints/CheckpointsFileSystem.ts"
 import { Checkpoints } from "../services/Checkpoints.ts"
+import { runExport } from "./runExport.ts"
 import * as RunSummary from "./runSummary.ts"
 import { comparison, listTable, runView } from "./runsView.ts"
 import { style as terminalStyle } from "./style.ts"
@@ -90,12 +91,14 @@ export const runs = Command.make("runs", { runs: base }, (input) =>
     }
     yield* Console.log(listTable(found))
   })).pipe(
-    Command.withDescription("List the runs in a directory; show or compare them."),
-    Command.withShortDescription("List, show and compare runs"),
+    Command.withDescription(
+      "List the runs in a directory; show or compare them, or save what one has learned as a model."
+    ),
+    Command.withShortDescription("List, show, compare and export runs"),
     Command.withExamples([
       { command: "search-r1 runs", description: "List the runs in ./runs" },
       { command: "search-r1 runs --runs experiments", description: "List those in another directory" },
       { command: "search-r1 runs show runs/20260101-120000-start", description: "Show one" }
     ]),
-    Command.withSubcommands([show, compare])
+    Command.withSubcommands([show, compare, runExport])
   )

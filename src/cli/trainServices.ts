@@ -54,8 +54,11 @@ export const engineOf = (config: RunConfig, options?: { readonly learning?: bool
   })
   const withCritic = critic ? PolicyEngine.critic.pipe(Layer.provideMerge(engine)) : engine
   const whole = reference ? PolicyEngine.reference.pipe(Layer.provideMerge(withCritic)) : withCritic
-  const tokenizer = Layer.effect(Tokenizer, Effect.map(Pretrained.open(model), (opened) => opened.tokenizer))
-  return friendly(Layer.merge(whole, tokenizer))
+  const tokenizer = Layer.effect(
+    Tokenizer,
+    Effect.flatMap(PolicyEngine.Engine, (engine) => Pretrained.tokenizerOf(model, engine.config))
+  )
+  return friendly(Layer.provideMerge(tokenizer, whole))
 }
 
 /**

@@ -1,9 +1,12 @@
 import { assert, layer } from "@effect/vitest"
-import { Effect, FileSystem } from "effect"
+import { Effect, FileSystem, Layer, Stream } from "effect"
 import { Command } from "effect/cli"
 import { ask } from "../../src/cli/ask.ts"
 import { evaluate } from "../../src/cli/evaluate.ts"
 import { runs as runsCommand } from "../../src/cli/runs.ts"
+import * as CheckpointsFileSystem from "../../src/layers/checkpoints/CheckpointsFileSystem.ts"
+import * as Pretrained from "../../src/layers/model/Pretrained.ts"
+import { Checkpoints } from "../../src/services/Checkpoints.ts"
 import * as Tiny from "../support/tinyRun.ts"
 
 const version = { version: "0" }
@@ -115,6 +118,65 @@ layer(Tiny.layer, { excludeTestServices: true, timeout: "60 seconds" })("command
         assert.include((yield* listing(["show", world])).error, "is no run")
         yield* fs.remove(going, { recursive: true })
       }),
+    60_000
+  )
+
+  it.effect(
+    "runs export saves the weights of a checkpoint as a model with its tokenizer",
+    () =>
+      Effect.gen(function*() {
+        const { run, runs, world } = yield* Tiny.TinyRun
+        const fs = yield* FileSystem.FileSystem
+        const target = `${runs}/../exported/model`
+        const { error, output } = yield* listing(["export", run, target, "--checkpoint", "1"])
+        assert.isUndefined(error)
+        assert.match(output, /exported\/model: the policy after 1 step, [0-9,]+ weights in float32$/)
+        assert.includeMembers(yield* fs.readDirectory(target), ["config.json", "model.safetensors", "tokenizer.json"])
+
+        const checkpoints = yield* Checkpoints
+        const blobsOf = Effect.fnUntraced(function*(step: number) {
+          const info = (yield* checkpoints.list).find((info) => info.step === step)
+          return (yield* checkpoints.load(info!)).blobs
+        })
+        const saved = Pretrained.open(target)
+        const differing = Effect.fnUntraced(function*(step: number) {
+          const { weights } = yield* saved
+          const blobs = yield* blobsOf(step)
+          const tensors = yield* Stream.runCollect(weights.tensors)
+          return tensors.filter(({ data, name }) => {
+            const blob = blobs[`actor.${name}`]!
+            return Buffer.compare(blob, new Uint8Array(data.buffer, data.byteOffset, data.byteLength)) !== 0
+          }).length
+        })
+        assert.strictEqual(yield* differing(1), 0)
+        assert.isAbove(yield* differing(2), 0)
+
+        const again = yield* listing(["export", run, target])
+        assert.include(
+          again.error,
+          "holds a model already.\nName another folder, or replace the model in it with --overwrite."
+        )
+        assert.isUndefined((yield* listing(["export", run, target, "--overwrite"])).error)
+        assert.strictEqual(yield* differing(2), 0)
+        const half = yield* listing(["export", run, target, "--overwrite", "--precision", "bfloat16"])
+        assert.match(half.output, /after 2 steps, [0-9,]+ weights in bfloat16$/)
+        assert.strictEqual((yield* saved).weights.config.precision, "bfloat16")
+
+        assert.include(
+          (yield* listing(["export", run, run, "--overwrite"])).error,
+          "holds a config.json that belongs to no model"
+        )
+        assert.include((yield* listing(["export", world, target])).error, "is no run")
+        assert.include(
+          (yield* listing(["export", run, `${target}2`, "--checkpoint", "7"])).error,
+          "no checkpoint of step 7"
+        )
+        assert.isFalse(yield* fs.exists(`${target}2`))
+      }).pipe(
+        Effect.provide(
+          Layer.unwrap(Effect.map(Tiny.TinyRun, ({ run }) => CheckpointsFileSystem.layer(`${run}/checkpoints`)))
+        )
+      ),
     60_000
   )
 })

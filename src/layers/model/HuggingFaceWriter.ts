@@ -30,7 +30,7 @@ export interface SaveOptions<E, R> {
 
 /** Files beside the weights that a model cannot be used without. */
 const isCompanion = (name: string): boolean =>
-  /^(tokenizer.*|special_tokens_map\.json|added_tokens\.json|chat_template\..*|vocab\..*|merges\.txt|generation_config\.json|.*\.tiktoken)$/u
+  /^(tokenizer.*|tok[^/]*\.bin|special_tokens_map\.json|added_tokens\.json|chat_template\..*|vocab\..*|merges\.txt|generation_config\.json|.*\.tiktoken)$/u
     .test(name)
 
 /** Files that a save replaces: those of an earlier save of any size. */

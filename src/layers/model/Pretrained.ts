@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import { Effect, type FileSystem, type Path } from "effect"
+import type { ModelConfig } from "../../domain/ModelConfig.ts"
 import type { Tokenizer } from "../../services/Tokenizer.ts"
 import { checkVocabulary, type VocabularyMismatch } from "../tokenizer/checkVocabulary.ts"
 import type { TokenizerError } from "../tokenizer/TokenizerErrors.ts"
@@ -21,8 +22,26 @@ export interface Pretrained {
 }
 
 /**
- * Opens the model at `path` and its tokenizer, and checks that they belong together. A text ends with what either of
- * them says ends one.
+ * The tokenizer beside a model that has been opened already. A text ends with what either of them says ends one.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const tokenizerOf = Effect.fn("Pretrained.tokenizerOf")(function*(
+  path: string,
+  config: ModelConfig
+): Effect.fn.Return<
+  Tokenizer["Service"],
+  TokenizerError | VocabularyMismatch,
+  FileSystem.FileSystem | Path.Path
+> {
+  const tokenizer = yield* TokenizerFolder.make(path)
+  yield* Effect.fromResult(checkVocabulary(tokenizer, config))
+  return { ...tokenizer, endOfText: [...new Set([...tokenizer.endOfText, ...config.eosTokenIds])] }
+})
+
+/**
+ * Opens the model at `path` and its tokenizer, and checks that they belong together.
  *
  * @category constructors
  * @since 0.1.0
@@ -35,8 +54,5 @@ export const open = Effect.fn("Pretrained.open")(function*(
   FileSystem.FileSystem | Path.Path
 > {
   const weights = yield* Weights.read(path)
-  const tokenizer = yield* TokenizerFolder.make(path)
-  yield* Effect.fromResult(checkVocabulary(tokenizer, weights.config))
-  const endOfText = [...new Set([...tokenizer.endOfText, ...weights.config.eosTokenIds])]
-  return { weights, tokenizer: { ...tokenizer, endOfText } }
+  return { weights, tokenizer: yield* tokenizerOf(path, weights.config) }
 })

@@ -1,0 +1,118 @@
+/**
+ * `search-r1 runs export`: the policy of a run as a model folder that other tools load.
+ *
+ * @since 0.1.0
+ */
+import { Console, Effect, FileSystem, Option, Path } from "effect"
+import { Argument, CliError, Command, Flag } from "effect/cli"
+import { Precision } from "../domain/ModelConfig.ts"
+import * as ModelTensors from "../domain/ModelTensors.ts"
+import * as HuggingFaceModel from "../layers/model/HuggingFaceModel.ts"
+import * as Weights from "../layers/model/Weights.ts"
+import { Engine } from "../layers/policy/PolicyEngine.ts"
+import { progress } from "./progress.ts"
+import * as TrainedPolicy from "./trainedPolicy.ts"
+import { modelOf } from "./trainServices.ts"
+import { userError } from "./userError.ts"
+
+const { checkpoint, device } = TrainedPolicy.runFlags
+
+const exists = Effect.fnUntraced(function*(path: string) {
+  const fs = yield* FileSystem.FileSystem
+  return yield* Effect.orElseSucceed(fs.exists(path), () => false)
+})
+
+/** Fails where saving into a folder would destroy something that is not the model of an earlier export. */
+const checkTarget = Effect.fnUntraced(function*(target: string, overwrite: boolean) {
+  const { join } = yield* Path.Path
+  const { config, index, weights } = HuggingFaceModel.fileNames
+  if ((yield* exists(join(target, weights))) || (yield* exists(join(target, index)))) {
+    return overwrite ? undefined : yield* userError(
+      `${target} holds a model already.`,
+      "Name another folder, or replace the model in it with --overwrite."
+    )
+  }
+  if (yield* exists(join(target, config))) {
+    return yield* userError(
+      `${target} holds a ${config} that belongs to no model; a model's would replace it.`,
+      "Name another folder."
+    )
+  }
+})
+
+/** The folder whose tokenizer and generation settings belong to a model. */
+const folderOf = Effect.fnUntraced(function*(model: string) {
+  const fs = yield* FileSystem.FileSystem
+  const { dirname } = yield* Path.Path
+  const isFile = yield* Effect.orElseSucceed(
+    Effect.map(fs.stat(model), ({ type }) => type !== "Directory"),
+    () => false
+  )
+  return isFile ? dirname(model) : model
+})
+
+/**
+ * @category commands
+ * @since 0.1.0
+ */
+export const runExport = Command.make("export", {
+  run: Argument.String("run").pipe(Argument.withDescription("The run's directory")),
+  directory: Argument.String("directory").pipe(
+    Argument.withDescription("Where the model is saved: config.json, safetensors, tokenizer and generation settings")
+  ),
+  checkpoint,
+  precision: Flag.Literals("precision", Precision.literals).pipe(
+    Flag.withDescription("The number format of the weights, if not that of the model that the run began with"),
+    Flag.optional
+  ),
+  overwrite: Flag.Boolean("overwrite").pipe(
+    Flag.withDescription("Replace the model that is in the directory; other files in it stay"),
+    Flag.withDefault(false)
+  ),
+  device
+}, (input) =>
+  Effect.gen(function*() {
+    const { resolve } = yield* Path.Path
+    const target = resolve(input.directory)
+    const run = yield* TrainedPolicy.open(input)
+    yield* checkTarget(target, input.overwrite)
+    const companionsFrom = yield* folderOf(modelOf(run.config))
+    yield* Effect.gen(function*() {
+      const step = yield* TrainedPolicy.restore(run, input.checkpoint)
+      const { config, readWeight } = yield* Engine
+      const precision = Option.getOrElse(input.precision, () => config.precision)
+      const { tick } = yield* progress({ unit: "tensors", total: ModelTensors.tensors(config).length })
+      yield* Weights.save(target, {
+        config,
+        precision,
+        companionsFrom,
+        read: (tensor) => Effect.tap(readWeight(tensor), tick)
+      })
+      const count = ModelTensors.parameterCount(config).toLocaleString("en-US")
+      yield* Console.log(
+        `${target}: the policy after ${step} step${step === 1 ? "" : "s"}, ${count} weights in ${precision}`
+      )
+    }).pipe(Effect.provide(TrainedPolicy.layer(run)))
+  }).pipe(
+    Effect.scoped,
+    Effect.catchIf((error) => !CliError.isCliError(error), (error) => Effect.fail(userError(error)))
+  )).pipe(
+    Command.withDescription(
+      "Save the policy of a run as a model folder in Hugging Face's layout, which transformers, vLLM and this program load: config.json and safetensors, with the tokenizer and generation settings of the model that the run began with."
+    ),
+    Command.withShortDescription("Save a run's policy as a model folder"),
+    Command.withExamples([
+      {
+        command: "search-r1 runs export runs/20260101-120000-start my-model",
+        description: "The newest checkpoint"
+      },
+      {
+        command: "search-r1 runs export runs/20260101-120000-grpo my-model --checkpoint best --precision bfloat16",
+        description: "The best one, in half the size"
+      },
+      {
+        command: "search-r1 train --config run.json --set model=my-model",
+        description: "Go on from it with another run"
+      }
+    ])
+  )
