@@ -52,6 +52,14 @@ export interface PoolOptions {
   readonly patienceMs?: number
 }
 
+/** How rows or elements are shared out. */
+export interface Share {
+  readonly each: number
+  readonly chunks: number
+  /** Chunks a lane, 0 where chunks are no lanes. */
+  readonly lane: number
+}
+
 /** V8 12 (Node 22) has the switch too, but the code it makes then is four times slower than without. */
 const canWiden = process.arch === "x64" && Number.parseInt(process.versions.v8, 10) >= 13
 
@@ -224,30 +232,59 @@ export class Pool {
     for (let id = 0; id < this.threads; id++) this.i32[address.scratch / 4 + id] = this.#scratch + id * each
   }
 
-  /** Runs all chunks of a kernel, whose arguments `args` (32-bit words; addresses as they are) describe. */
-  run(kernel: number, chunks: number, args: ReadonlyArray<number>): void {
-    if (chunks <= 0) return
-    this.recording?.commands.push({ kernel, chunks, args })
-    this.writeCommand(address.command, { kernel, chunks, args }, 0)
-    this.execute(address.command, 1, chunks)
+  /**
+   * How many of `units` rows or elements a chunk takes: `usual`, or in a recorded computation those of a lane, provided that
+   * they are a multiple of `aligned`.
+   */
+  share(units: number, usual: number, aligned = 1): Share {
+    const own = this.recording?.lane(units)
+    const isLane = own !== undefined && own % aligned === 0
+    const each = isLane ? own : usual
+    return { each, chunks: Math.ceil(units / each), lane: isLane ? 1 : 0 }
   }
 
-  /** Writes a command of a program, before which there are `before` chunks. */
-  writeCommand(at: number, { args, chunks, kernel }: Command, before: number): void {
+  /** Whether a computation that is being recorded has made one of these: then no lane may read all of it. */
+  madeHere(...addresses: ReadonlyArray<number>): boolean {
+    return this.recording !== undefined && addresses.some((at) => this.recording?.made(at) === true)
+  }
+
+  /**
+   * Runs all chunks of a kernel, whose arguments `args` (32-bit words; addresses as they are) describe. `lane` says how many
+   * chunks make a lane of a recorded computation, where they do.
+   */
+  run(kernel: number, chunks: number, args: ReadonlyArray<number>, lane = 0): void {
+    if (chunks <= 0) return
+    this.recording?.commands.push({ kernel, chunks, args, lane })
+    this.writeCommand(address.command, { kernel, chunks, args, lane: 0 })
+    this.writeSection(address.section, address.command, 1, chunks, 0)
+    this.execute(address.section, 1, chunks)
+  }
+
+  writeCommand(at: number, { args, chunks, kernel, lane }: Command): void {
     const { i32 } = this
     const word = at >>> 2
     i32[word] = kernel
     i32[word + 1] = chunks
-    i32[word + 2] = before
+    i32[word + 2] = lane === 0 ? 1 : lane
     for (let i = 0, to = word + command.header; i < args.length; i++, to++) i32[to] = args[i]!
   }
 
-  /** Runs a program of `commands` that {@link writeCommand} wrote one after another, with `chunks` in all. */
-  execute(program: number, commands: number, chunks: number): void {
+  /** Writes a section of `commands` from an address on, before which there are `before` tickets. */
+  writeSection(at: number, from: number, commands: number, tickets: number, before: number): void {
+    const { i32 } = this
+    const word = at >>> 2
+    i32[word] = from
+    i32[word + 1] = commands
+    i32[word + 2] = tickets
+    i32[word + 3] = before
+  }
+
+  /** Runs a program of sections one after another in memory, with `tickets` in all. */
+  execute(program: number, sections: number, tickets: number): void {
     if (this.#lost !== undefined) throw this.#failed()
     let status = 1
     try {
-      status = this.#exports.run(program, commands, chunks, this.threads)
+      status = this.#exports.run(program, sections, tickets, this.threads)
     } catch (cause) {
       this.#lost = cause instanceof Error ? cause.message : String(cause)
       throw this.#failed()

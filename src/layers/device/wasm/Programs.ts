@@ -5,7 +5,7 @@
  */
 import * as tf from "@tensorflow/tfjs-core"
 import type { CapturedInput } from "../ops/captured.ts"
-import { command } from "./abi.ts"
+import { command, sectionWords } from "./abi.ts"
 import type { WasmBackend } from "./Backend.ts"
 import { checkRange } from "./kernel.ts"
 import { Recording } from "./Recording.ts"
@@ -33,7 +33,8 @@ interface Program {
   readonly inputs: ReadonlyMap<string, number>
   readonly outputs: ReadonlyArray<Output>
   readonly address: number
-  readonly chunks: number
+  readonly sections: number
+  readonly tickets: number
 }
 
 /**
@@ -104,12 +105,12 @@ export class Programs {
       if (input === undefined) throw new RangeError(`the computation's input ${name} is missing`)
       this.#write(address, input)
     }
-    const { checks, commands, guards } = program.recording
+    const { checks, guards } = program.recording
     for (const { address, bound, length, what } of checks.values()) {
       checkRange(what, pool.i32, address / 4, length, bound)
     }
     if (!guards.every((guard) => guard())) return false
-    pool.execute(program.address, commands.length, program.chunks)
+    pool.execute(program.address, program.sections, program.tickets)
     if (this.#programs.at(-1) !== program) {
       this.#programs = [...this.#programs.filter((other) => other !== program), program]
     }
@@ -147,10 +148,12 @@ export class Programs {
   ): ReadonlyArray<tf.Tensor> {
     const backend = this.#backend
     const { pool } = backend
-    const recording = new Recording({
-      allocate: (bytes) => pool.allocateOwn(bytes),
-      release: (address) => pool.heap.release(address)
-    })
+    const [first] = Object.values(inputs)
+    const recording = new Recording(
+      { allocate: (bytes) => pool.allocateOwn(bytes), release: (address) => pool.heap.release(address) },
+      first?.shape[0] ?? 1,
+      pool.threads
+    )
     const addresses = new Map<string, number>()
     const outputs: Array<Output> = []
     const given: Array<tf.Tensor> = []
@@ -194,7 +197,7 @@ export class Programs {
 
   /** Writes the commands into the device's memory; false where the computation cannot be repeated. */
   #keep(
-    recorded: Omit<Program, "state" | "address" | "chunks"> & { readonly state: ReadonlyArray<tf.Tensor> }
+    recorded: Omit<Program, "state" | "address" | "sections" | "tickets"> & { readonly state: ReadonlyArray<tf.Tensor> }
   ): boolean {
     const { pool } = this.#backend
     const { key, recording, state } = recorded
@@ -210,14 +213,22 @@ export class Programs {
       if (oldest === undefined) return false
       this.#drop(oldest)
     }
-    const address = pool.heap.allocate(commands.length * command.words * 4)
+    const { sections } = recording
+    const tableBytes = Math.ceil(sections.length * sectionWords * 4 / 64) * 64
+    const address = pool.heap.allocate(tableBytes + commands.length * command.words * 4)
     if (address === 0) return false
-    let chunks = 0
-    commands.forEach((own, i) => {
-      pool.writeCommand(address + i * command.words * 4, own, chunks)
-      chunks += own.chunks
+    let tickets = 0
+    let at = address + tableBytes
+    sections.forEach((section, i) => {
+      pool.writeSection(address + i * sectionWords * 4, at, section.commands.length, section.tickets, tickets)
+      tickets += section.tickets
+      for (const own of section.commands) {
+        pool.writeCommand(at, own)
+        at += command.words * 4
+      }
     })
-    this.#programs.push({ ...recorded, state: state.map(({ dataId }) => dataId), address, chunks })
+    const dataIds = state.map(({ dataId }) => dataId)
+    this.#programs.push({ ...recorded, state: dataIds, address, sections: sections.length, tickets })
     return true
   }
 

@@ -10,6 +10,14 @@ export interface Command {
   readonly kernel: number
   readonly chunks: number
   readonly args: ReadonlyArray<number>
+  /** Chunks that make a lane, 0 where chunks are no lanes. */
+  readonly lane: number
+}
+
+/** Commands that need not wait for each other's other tickets. */
+export interface Section {
+  readonly commands: ReadonlyArray<Command>
+  readonly tickets: number
 }
 
 /** Indices that must stay below a bound whenever the computation is repeated. */
@@ -44,13 +52,54 @@ export class Recording {
   refusal: string | undefined = undefined
   bytes = 0
 
+  /**
+   * A lane is a range of rows of the batch. Where every number of a call's result depends on the same rows of what was
+   * computed before, its chunks are lanes: a thread then takes a lane through all such calls, and nobody waits.
+   */
+  readonly #rows: number
+  readonly #laneRows: number
+  /** Calls in front of which all lanes must have arrived. */
+  readonly #barriers = new Set<number>()
   readonly #blocks: Blocks
   /** Size of each block, and whether it is in use. */
   readonly #own = new Map<number, { readonly size: number; live: boolean; pinned: boolean }>()
   readonly #free = new Map<number, Array<number>>()
 
-  constructor(blocks: Blocks) {
+  constructor(blocks: Blocks, rows: number, threads: number) {
     this.#blocks = blocks
+    this.#rows = rows
+    this.#laneRows = Math.ceil(rows / threads)
+  }
+
+  /** How many of `units` rows or elements belong to a lane, undefined where they are not those of the batch. */
+  lane(units: number): number | undefined {
+    if (this.#laneRows >= this.#rows || units % this.#rows !== 0) return undefined
+    return units / this.#rows * this.#laneRows
+  }
+
+  /** Says that the next call may read what other lanes have written. */
+  barrier(): void {
+    this.#barriers.add(this.commands.length)
+  }
+
+  /** Whether the computation itself made what is at an address: not so its inputs. */
+  made(address: number): boolean {
+    return this.#own.get(address)?.pinned === false
+  }
+
+  /** All calls in their order. */
+  get sections(): ReadonlyArray<Section> {
+    const lanes = Math.ceil(this.#rows / Math.max(1, this.#laneRows))
+    const sections: Array<{ commands: Array<Command>; tickets: number; lanes: boolean }> = []
+    this.commands.forEach((command, i) => {
+      const last = sections.at(-1)
+      if (command.lane > 0 && last?.lanes === true && !this.#barriers.has(i)) last.commands.push(command)
+      else {
+        const own = command.lane > 0
+        sections.push({ commands: [command], tickets: own ? lanes : command.chunks, lanes: own })
+      }
+    })
+    return sections
   }
 
   allocate(bytes: number): number {

@@ -13,12 +13,16 @@ export const address = {
   wide: 1392,
   ready: 1396,
   patience: 1400,
-  command: 1472,
+  section: 1472,
+  command: 1536,
   scratch: 2048,
   heap: 65536
 } as const
 
-/** Layout of a command in words: kernel, chunks, chunks of the commands before it, one unused, arguments. */
+/** Words of a section: address of its first command, commands, tickets, tickets of the sections before it. */
+export const sectionWords = 4
+
+/** Layout of a command in words: kernel, chunks, chunks a ticket, one unused, arguments. */
 export const command = { words: 32, header: 4, args: 28 } as const
 
 /** At most this many threads share a memory: the size of the scratch table. */
@@ -62,7 +66,7 @@ export const kernel = {
  */
 export interface KernelExports {
   readonly initThread: (id: number) => void
-  readonly run: (program: number, commands: number, chunks: number, threads: number) => number
+  readonly run: (program: number, sections: number, tickets: number, threads: number) => number
   readonly workerLoop: () => void
 }
 

@@ -54,20 +54,20 @@ const binaryFloat = (backend: WasmBackend, op: number, a: tf.TensorInfo, b: tf.T
   const out = backend.makeTensorInfo(shape, "float32")
   const { inner, rows } = plan
   if (rows === 0 || inner === 0) return out
-  const width = Math.min(inner, elementChunk)
-  const height = Math.max(1, Math.floor(elementChunk / inner))
-  backend.pool.run(kernel.binary, Math.ceil(rows / height) * Math.ceil(inner / width), [
-    backend.at(a),
-    backend.at(b),
-    backend.at(out),
-    ...plan.a,
-    ...plan.b,
-    rows,
-    inner,
-    height,
-    width,
-    op
-  ])
+  const { pool } = backend
+  // In a recorded computation a row of what repeats along the batch must come from elsewhere.
+  const repeated = [a, b].filter((x) => x.shape.length < shape.length || x.shape[0] !== shape[0])
+  const across = pool.share(
+    rows === 1 ? inner : rows,
+    rows === 1 ? Math.min(inner, elementChunk) : 0,
+    rows === 1 ? 8 : 1
+  )
+  const isLane = across.lane > 0 && !pool.madeHere(...repeated.map((x) => backend.at(x)))
+  const width = isLane ? (rows === 1 ? across.each : inner) : Math.min(inner, elementChunk)
+  const height = isLane && rows > 1 ? across.each : Math.max(1, Math.floor(elementChunk / inner))
+  const args = [a, b, out].map((x) => backend.at(x))
+  args.push(...plan.a, ...plan.b, rows, inner, height, width, op)
+  pool.run(kernel.binary, Math.ceil(rows / height) * Math.ceil(inner / width), args, isLane ? 1 : 0)
   return out
 }
 
@@ -108,8 +108,8 @@ const addN: Kernel = (backend, call) => {
 const unaryFloat = (backend: WasmBackend, op: number, x: tf.TensorInfo, p = 0, q = 0): tf.TensorInfo => {
   const size = sizeOf(x.shape)
   const out = backend.makeTensorInfo(x.shape, "float32")
-  const args = [backend.at(x), backend.at(out), size, elementChunk, op, bits(p), bits(q)]
-  backend.pool.run(kernel.unary, Math.ceil(size / elementChunk), args)
+  const { chunks, each, lane } = backend.pool.share(size, elementChunk, 8)
+  backend.pool.run(kernel.unary, chunks, [backend.at(x), backend.at(out), size, each, op, bits(p), bits(q)], lane)
   return out
 }
 

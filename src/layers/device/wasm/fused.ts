@@ -15,7 +15,7 @@ export const elementChunk = 16384
 /** Rows a chunk so that a chunk has about `elementChunk` elements. */
 export const rowChunk = (width: number): number => Math.max(1, Math.floor(elementChunk / Math.max(1, width)))
 
-const chunks = (total: number, each: number): number => Math.ceil(total / each)
+const chunksOf = (total: number, each: number): number => Math.ceil(total / each)
 
 const matrix = (x: tf.TensorInfo): readonly [rows: number, width: number] => {
   const width = x.shape.at(-1) ?? 1
@@ -26,9 +26,9 @@ export const rmsNorm: Kernel = (backend, call) => {
   const [x, weight] = [call.input("x"), call.input("weight")]
   const [rows, width] = matrix(x)
   const y = backend.makeTensorInfo(x.shape, "float32")
-  const each = rowChunk(width)
+  const { chunks, each, lane } = backend.pool.share(rows, rowChunk(width))
   const args = [backend.at(x), backend.at(weight), backend.at(y), rows, width, bits(call.number("eps")), each]
-  backend.pool.run(kernel.rmsNorm, chunks(rows, each), args)
+  backend.pool.run(kernel.rmsNorm, chunks, args, backend.pool.madeHere(backend.at(weight)) ? 0 : lane)
   return y
 }
 
@@ -38,7 +38,7 @@ export const rmsNormGrad: Kernel = (backend, call) => {
   const dx = backend.makeTensorInfo(x.shape, "float32")
   const dw = backend.makeTensorInfo(weight.shape, "float32")
   const each = rowChunk(width)
-  const parts = chunks(rows, each)
+  const parts = chunksOf(rows, each)
   const partial = backend.pool.temporary(parts * width * 4)
   backend.pool.run(kernel.rmsNormGrad, parts, [
     backend.at(x),
@@ -60,19 +60,11 @@ export const rope: Kernel = (backend, call) => {
   const [tokens = 0, heads = 0, dim = 0] = x.shape
   checkIndices(backend, "positions", positions, cos.shape[0] ?? 0)
   const y = backend.makeTensorInfo(x.shape, "float32")
-  const each = rowChunk(heads * dim)
-  backend.pool.run(kernel.rope, chunks(tokens, each), [
-    backend.at(x),
-    backend.at(positions),
-    backend.at(cos),
-    backend.at(sin),
-    backend.at(y),
-    tokens,
-    heads,
-    dim,
-    bits(call.flag("inverse") ? -1 : 1),
-    each
-  ])
+  const { pool } = backend
+  const { chunks, each, lane } = pool.share(tokens, rowChunk(heads * dim))
+  const [from, ...tables] = [x, positions, cos, sin].map((tensor) => backend.at(tensor))
+  const args = [from!, ...tables, backend.at(y), tokens, heads, dim, bits(call.flag("inverse") ? -1 : 1), each]
+  pool.run(kernel.rope, chunks, args, pool.madeHere(...tables) ? 0 : lane)
   return y
 }
 
@@ -80,8 +72,8 @@ export const swiGlu: Kernel = (backend, call) => {
   const [gate, up] = [call.input("gate"), call.input("up")]
   const y = backend.makeTensorInfo(gate.shape, "float32")
   const size = sizeOf(gate.shape)
-  const args = [backend.at(gate), backend.at(up), backend.at(y), size, elementChunk]
-  backend.pool.run(kernel.swiGlu, chunks(size, elementChunk), args)
+  const { chunks, each, lane } = backend.pool.share(size, elementChunk, 8)
+  backend.pool.run(kernel.swiGlu, chunks, [backend.at(gate), backend.at(up), backend.at(y), size, each], lane)
   return y
 }
 
@@ -91,7 +83,7 @@ export const swiGluGrad: Kernel = (backend, call) => {
   const dUp = backend.makeTensorInfo(gate.shape, "float32")
   const size = sizeOf(gate.shape)
   const tensors = [gate, up, dy, dGate, dUp].map((x) => backend.at(x))
-  backend.pool.run(kernel.swiGluGrad, chunks(size, elementChunk), [...tensors, size, elementChunk])
+  backend.pool.run(kernel.swiGluGrad, chunksOf(size, elementChunk), [...tensors, size, elementChunk])
   return [dGate, dUp]
 }
 
@@ -129,7 +121,7 @@ export const attention: Kernel = (backend, call) => {
   const { count, longest } = sequences(backend, cu, tokens)
   const out = backend.makeTensorInfo(q.shape, "float32")
   const lse = backend.makeTensorInfo([tokens, heads], "float32")
-  const perHead = Math.max(1, chunks(longest, queryChunk))
+  const perHead = Math.max(1, chunksOf(longest, queryChunk))
   backend.pool.ensureScratch(
     512 + scoreBytes(longest, queriesAtOnce) + round16(longest) * dim * 4 + longest * round16(dim) * 4
   )
@@ -231,14 +223,19 @@ export const pagedAttention: Kernel = (backend, call) => {
   checkIndices(backend, "blockTable", table, blocks)
   const { count, list, longest } = work(backend, tokenSeq, tokenPos, maxBlocks * blockSize)
   const out = backend.makeTensorInfo(q.shape, "float32")
+  const { pool } = backend
+  const inputs = [table, tokenSeq, tokenPos].map((tensor) => backend.at(tensor))
+  const lane = list === 0 && !pool.madeHere(...inputs) ? pool.recording?.lane(count) : undefined
+  // Rows of other lanes may have been appended to the same sequence.
+  pool.recording?.barrier()
   // One chunk takes all heads of a token, so that it reads whole rows of the cache, unless there are too few tokens.
-  const headsAChunk = count >= 8 ? kv : 1
-  backend.pool.ensureScratch(
+  const headsAChunk = count >= 8 || lane !== undefined ? kv : 1
+  pool.ensureScratch(
     512 + scoreBytes(longest, Math.max(queriesAtOnce, heads)) + round16(longest) * dim * 4 +
       longest * round16(dim) * 4
   )
   const tensors = [q, kPool, vPool, table, tokenSeq, tokenPos, out].map((x) => backend.at(x))
-  backend.pool.run(kernel.pagedAttention, count * Math.ceil(kv / headsAChunk), [
+  pool.run(kernel.pagedAttention, count * Math.ceil(kv / headsAChunk), [
     ...tensors,
     heads,
     kv,
@@ -249,7 +246,7 @@ export const pagedAttention: Kernel = (backend, call) => {
     maxBlocks,
     list,
     headsAChunk
-  ])
+  ], lane ?? 0)
   return out
 }
 
@@ -259,9 +256,11 @@ export const kvAppend: Kernel = (backend, call) => {
   const [blocks = 0, blockSize = 0] = kPool.shape
   checkIndices(backend, "slots", slots, blocks * blockSize)
   const [tokens = 0, kv = 0, dim = 0] = k.shape
-  const each = rowChunk(kv * dim)
+  const { pool } = backend
+  const { chunks, each, lane } = pool.share(tokens, rowChunk(kv * dim))
   const tensors = [kPool, vPool, k, v, slots].map((x) => backend.at(x))
-  backend.pool.run(kernel.kvAppend, chunks(tokens, each), [...tensors, tokens, kv * dim, each])
+  const whole = pool.madeHere(...[kPool, vPool, slots].map((x) => backend.at(x)))
+  pool.run(kernel.kvAppend, chunks, [...tensors, tokens, kv * dim, each], whole ? 0 : lane)
   backend.changed(kPool)
   backend.changed(vPool)
   return backend.makeTensorInfo([], "float32", Float32Array.of(0))
@@ -275,6 +274,6 @@ export const embeddingGrad: Kernel = (backend, call) => {
   const table = backend.makeTensorInfo([vocab, width], "float32")
   const each = Math.max(16, Math.ceil(width / 8 / 16) * 16)
   const tensors = [ids, dy, table].map((x) => backend.at(x))
-  backend.pool.run(kernel.scatterAdd, chunks(width, each), [...tensors, tokens, vocab, width, each])
+  backend.pool.run(kernel.scatterAdd, chunksOf(width, each), [...tensors, tokens, vocab, width, each])
   return table
 }

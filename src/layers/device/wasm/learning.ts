@@ -177,6 +177,6 @@ export const sample: Kernel = (backend, call) => {
   backend.pool.ensureScratch(vocab * 4)
   const inputs = ["temperature", "topK", "topP", "uniform"].map((name) => call.input(name))
   const tensors = [logits, ...inputs, ids, logProb, modelLogProb].map((x) => backend.at(x))
-  backend.pool.run(kernel.sample, rows, [...tensors, vocab])
+  backend.pool.run(kernel.sample, rows, [...tensors, vocab], backend.pool.recording?.lane(rows) ?? 0)
   return [ids, logProb, modelLogProb]
 }

@@ -102,6 +102,21 @@ const prepare = (backend: WasmBackend, product: Product): Product => {
   return { ...product, b: { at, row: 0, column: 0 }, packed: true }
 }
 
+/** Every lane reads all of B: it must be small enough for a processor's own caches, or used by rows enough. */
+const laneBytes = 1 << 20
+const laneRows = 24
+
+/** Rows of a lane, where a recorded computation multiplies rows of its batch by weights. */
+const laneOf = (
+  backend: WasmBackend,
+  { batches = 1, bias = 0, b, k, m, n, packed = false }: Product
+): number | undefined => {
+  const { pool } = backend
+  if (!packed || batches !== 1 || pool.madeHere(b.at, bias)) return undefined
+  const rows = pool.recording?.lane(m)
+  return rows !== undefined && (rows >= laneRows || k * n * 4 <= laneBytes) ? rows : undefined
+}
+
 /**
  * Runs a matrix product.
  *
@@ -113,7 +128,8 @@ export const multiply = (backend: WasmBackend, given: Product): void => {
   const product = prepare(backend, given)
   const { a, b, batches = 1, bias = 0, c, k, m, n, packed = false, start = init.zero } = product
   if (m === 0 || n === 0 || batches === 0) return
-  const [rows, columns] = split(product, backend.pool.threads)
+  const lane = laneOf(backend, product)
+  const [rows, columns] = lane === undefined ? split(product, backend.pool.threads) : [lane, n]
   const down = Math.ceil(m / rows)
   const across = Math.ceil(n / columns)
   backend.pool.run(kernel.gemm, batches * down * across, [
@@ -138,7 +154,7 @@ export const multiply = (backend: WasmBackend, given: Product): void => {
     down,
     across,
     packed ? 1 : 0
-  ])
+  ], lane === undefined ? 0 : 1)
   backend.pool.releaseTemporaries(temporaries)
 }
 

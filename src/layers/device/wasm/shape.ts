@@ -211,9 +211,10 @@ const gather: Kernel = (backend, call) => {
   const width = sizeOf(x.shape.slice(1))
   const count = sizeOf(indices.shape)
   const out = backend.makeTensorInfo([...indices.shape, ...x.shape.slice(1)], x.dtype)
-  const each = rowChunk(width)
+  const { chunks, each, lane } = backend.pool.share(count, rowChunk(width))
   const tensors = [x, indices, out].map((tensor) => backend.at(tensor))
-  backend.pool.run(kernel.gather, Math.ceil(count / each), [...tensors, count, width, each, rows])
+  const whole = backend.pool.madeHere(backend.at(x))
+  backend.pool.run(kernel.gather, chunks, [...tensors, count, width, each, rows], whole ? 0 : lane)
   return out
 }
 

@@ -8,7 +8,7 @@ import { Device, OutOfDeviceMemory } from "../../../../src/services/Device.ts"
 
 const width = 32
 const heads = 2
-const rows = 24
+const rows = 25
 const blocks = 40
 const blockSize = 16
 const perRow = 2
