@@ -52,6 +52,7 @@ export const layer = (
       const backend = yield* load(location)
       const limitBytes = options?.limitBytes ?? Number.POSITIVE_INFINITY
       limit(backend, limitBytes)
+      yield* Effect.addFinalizer(() => Effect.sync(() => backend.graphs?.dispose()))
       return Device.of(make({
         name: "tensorflow",
         backend: "tensorflow",

@@ -26,6 +26,8 @@ export interface CapturedInput {
  */
 export interface CapturingBackend {
   readonly captures: boolean
+  /** Whether inputs and state under one key may come in different sizes; elsewhere a key stands for one set of sizes. */
+  readonly anySizes?: boolean
   captured(
     key: string,
     inputs: Readonly<Record<string, CapturedInput>>,

@@ -141,12 +141,11 @@ export const paged = (tokens: PagedTokens, blockSize: number): Paged => {
 /** One query a sequence: all heads at once against whole rows of the pool, without a transpose. */
 const attendSingles = (q: tf.Tensor, k: tf.Tensor, v: tf.Tensor, mask: tf.Tensor, kv: number): tf.Tensor => {
   const [sequences = 0, heads = 0, dim = 0] = q.shape
-  const positions = k.shape[1] ?? 0
   const own = new Float32Array(heads * kv)
   for (let h = 0; h < heads; h++) own[h * kv + Math.floor(h * kv / heads)] = 1
   const headOfKv = tf.tensor4d(own, [1, heads, kv, 1])
   const spread = tf.reshape(tf.mul(tf.reshape(q, [sequences, heads, 1, dim]), headOfKv), [sequences, heads, kv * dim])
-  const scores = tf.add(tf.matMul(spread, k, false, true), tf.reshape(mask, [sequences, 1, positions]))
+  const scores = tf.add(tf.matMul(spread, k, false, true), mask)
   const mixed = tf.reshape(tf.matMul(tf.softmax(scores), v), [sequences, heads, kv, dim])
   return kv === 1 ? tf.reshape(mixed, [sequences, heads, dim]) : tf.sum(tf.mul(mixed, headOfKv), 2)
 }
@@ -201,7 +200,9 @@ export const pagedAttention = (q: tf.Tensor, pool: KvPool, layout: Paged, scale:
         : tf.slice(scaled, [begin, 0, 0], [sequences * queries, heads, dim])
       const k = tf.reshape(tf.gather(kBlocks, table), [sequences, positions, kv * dim])
       const v = tf.reshape(tf.gather(vBlocks, table), [sequences, positions, kv * dim])
-      return queries === 1 ? attendSingles(rows, k, v, group.mask, kv) : attendRuns(rows, k, v, group, kv)
+      return queries === 1
+        ? attendSingles(rows, k, v, tf.reshape(group.mask, [sequences, 1, positions]), kv)
+        : attendRuns(rows, k, v, group, kv)
     })
     const all = tf.concat(parts)
     return plain.order === undefined ? all : tf.gather(all, plain.order)
@@ -209,23 +210,19 @@ export const pagedAttention = (q: tf.Tensor, pool: KvPool, layout: Paged, scale:
 }
 
 /**
- * Attention of one query a sequence over rows of keys and values `[S, L, KV, D]`, `q [S, H, D]` → `[S, H, D]`; `mask
- * [S, L]` is added to the scores. Plain operations only: for devices without {@link pagedAttention}'s kernel.
+ * Attention of one query a sequence over rows of keys and values `[S, L, KV D]`, `q [S, H, D]` → `[S, H, D]`; `mask
+ * [S, 1, L]` is added to the scores. Plain operations only: for devices without {@link pagedAttention}'s kernel.
  *
  * @category operations
  * @since 0.1.0
  */
-export const rowAttention = (q: tf.Tensor, rows: KvPool, mask: tf.Tensor, scale: number): tf.Tensor =>
-  tf.tidy(() => {
-    const [sequences = 0, positions = 0, kv = 1, dim = 0] = rows.k.shape
-    const flat = (x: tf.Tensor) => tf.reshape(x, [sequences, positions, kv * dim])
-    return attendSingles(tf.mul(q, scale), flat(rows.k), flat(rows.v), mask, kv)
-  })
+export const rowAttention = (q: tf.Tensor, rows: KvPool, mask: tf.Tensor, kv: number, scale: number): tf.Tensor =>
+  tf.tidy(() => attendSingles(tf.mul(q, scale), rows.k, rows.v, mask, kv))
 
 /**
- * Writes `k`, `v [T, KV, D]` into the slots (int32 `[T]`, `block * blockSize + offset`) of a pool and returns the pool
- * to use from now on: the same one, written in place, on a device with the kernel; a copy elsewhere, where the old one
- * has been disposed of.
+ * Writes `k`, `v [T, KV, D]` into the slots (int32 `[T]`, `block * blockSize + offset`) of a pool, whose slots of `KV D`
+ * numbers may be arranged in any shape, and returns the pool to use from now on: the same one, written in place, on a
+ * device with the kernel; a copy elsewhere, where the old one has been disposed of.
  *
  * @category operations
  * @since 0.1.0
@@ -235,15 +232,15 @@ export const kvAppend = (pool: KvPool, k: tf.Tensor, v: tf.Tensor, slots: tf.Ten
     tf.dispose(runFused("SrKvAppend", { kPool: pool.k, vPool: pool.v, k, v, slots }))
     return pool
   }
-  const [blocks = 0, blockSize = 0, kv = 0, dim = 0] = pool.k.shape
+  const [, kv = 0, dim = 0] = k.shape
   const write = (into: tf.Tensor, rows: tf.Tensor) =>
     tf.reshape(
       tf.tensorScatterUpdate(
-        tf.reshape(into, [blocks * blockSize, kv * dim]),
+        tf.reshape(into, [-1, kv * dim]),
         tf.reshape(slots, [-1, 1]),
         tf.reshape(rows, [-1, kv * dim])
       ),
-      [blocks, blockSize, kv, dim]
+      into.shape
     )
   const next = tf.tidy(() => ({ k: write(pool.k, k), v: write(pool.v, v) }))
   tf.dispose([pool.k, pool.v])

@@ -48,7 +48,31 @@ const thresholds = (probabilities: tf.Tensor, rows: SamplingRows): tf.Tensor => 
 }
 
 /**
- * {@link sample} on a device with the fused kernel, for settings that lie on the device already.
+ * Which parts of the general way to draw some rows need: `greedy` where a row has temperature 0, `tempered` where one has
+ * another than 0 and 1, `truncated` where top-k or top-p cuts a row that is drawn.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type SamplingParts = {
+  readonly greedy: boolean
+  readonly tempered: boolean
+  readonly truncated: boolean
+}
+
+/**
+ * @category getters
+ * @since 0.1.0
+ */
+export const samplingParts = ({ temperature, topK, topP }: SamplingRows): SamplingParts => ({
+  greedy: temperature.some((t) => t === 0),
+  tempered: temperature.some((t) => t !== 0 && t !== 1),
+  truncated: temperature.some((t, i) => t !== 0 && ((topK[i] ?? 0) > 0 || (topP[i] ?? 1) < 1))
+})
+
+/**
+ * {@link sample} on a device with the fused kernel, for settings that lie on the device already. The kernel may leave out
+ * what `parts` says is not needed.
  *
  * @category operations
  * @since 0.1.0
@@ -60,10 +84,11 @@ export const sampleFused = (
     readonly topK: tf.Tensor
     readonly topP: tf.Tensor
     readonly uniform: tf.Tensor
-  }
+  },
+  parts: SamplingParts
 ): Sampled => {
   const { temperature, topK, topP, uniform } = rows
-  const outputs = runFused("SrSample", { logits, temperature, topK, topP, uniform })
+  const outputs = runFused("SrSample", { logits, temperature, topK, topP, uniform }, { ...parts })
   return { ids: output(outputs, 0), logProb: output(outputs, 1), modelLogProb: output(outputs, 2) }
 }
 
@@ -85,7 +110,7 @@ export const sample = (logits: tf.Tensor, rows: SamplingRows): Sampled => {
       topP: tf.tensor1d(rows.topP),
       uniform: tf.tensor1d(rows.uniform)
     }
-    const sampled = sampleFused(logits, tensors)
+    const sampled = sampleFused(logits, tensors, samplingParts(rows))
     tf.dispose([tensors.temperature, tensors.topK, tensors.topP, tensors.uniform])
     return sampled
   }

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import * as tf from "@tensorflow/tfjs-core"
+import type { Graphs } from "./Graphs.ts"
 
 /**
  * An attribute of a TensorFlow operation.
@@ -14,7 +15,7 @@ import * as tf from "@tensorflow/tfjs-core"
 export interface OpAttr {
   readonly name: string
   readonly type: number
-  readonly value: number | boolean | string
+  readonly value: number | boolean | string | ReadonlyArray<number>
 }
 
 /**
@@ -30,28 +31,56 @@ export interface OutputMetadata {
 }
 
 /**
- * The members of tfjs-node's backend and binding that the device relies on.
+ * The native binding of tfjs-node.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Binding {
+  readonly TF_FLOAT: number
+  readonly TF_INT32: number
+  readonly TF_BOOL: number
+  readonly TF_ATTR_TYPE: number
+  readonly TF_ATTR_BOOL: number
+  readonly TF_ATTR_INT: number
+  readonly TF_Version: string
+  readonly createTensor: (
+    shape: ReadonlyArray<number>,
+    dtype: number,
+    values: Int32Array | Float32Array | Uint8Array
+  ) => number
+  readonly deleteTensor: (id: number) => void
+  readonly tensorDataSync: (id: number) => Float32Array | Int32Array | Uint8Array
+  readonly executeOp: (
+    name: string,
+    attrs: ReadonlyArray<OpAttr>,
+    inputs: ReadonlyArray<number>,
+    outputs: number
+  ) => Array<OutputMetadata>
+  readonly loadSavedModel: (directory: string, tags: string) => number
+  readonly deleteSavedModel: (id: number) => void
+  /** Names are joined by commas. */
+  readonly runSavedModel: (
+    id: number,
+    inputs: ReadonlyArray<number>,
+    inputNames: string,
+    outputNames: string
+  ) => Array<OutputMetadata>
+  /** While operations are recorded: the first tensor was changed in place and is the second one from now on. */
+  readonly rebind?: (id: number, updated: number) => void
+}
+
+/**
+ * The members of tfjs-node's backend that the device relies on.
  *
  * @category models
  * @since 0.1.0
  */
 export interface TensorFlowBackend {
   readonly isUsingGpuDevice: boolean
-  readonly binding: {
-    readonly TF_FLOAT: number
-    readonly TF_INT32: number
-    readonly TF_ATTR_TYPE: number
-    readonly TF_ATTR_BOOL: number
-    readonly createTensor: (shape: ReadonlyArray<number>, dtype: number, values: Int32Array | Float32Array) => number
-    readonly deleteTensor: (id: number) => void
-    readonly executeOp: (
-      name: string,
-      attrs: ReadonlyArray<OpAttr>,
-      inputs: ReadonlyArray<number>,
-      outputs: number
-    ) => Array<OutputMetadata>
-    readonly TF_Version: string
-  }
+  /** Recorded computations, where the backend can repeat them. */
+  graphs?: Graphs
+  binding: Binding
   executeSingleOutput(name: string, attrs: ReadonlyArray<OpAttr>, inputs: ReadonlyArray<tf.TensorInfo>): tf.Tensor
   getInputTensorIds(tensors: ReadonlyArray<tf.TensorInfo>): Array<number>
   createOutputTensor(metadata: OutputMetadata): tf.Tensor

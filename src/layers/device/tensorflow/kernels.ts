@@ -5,65 +5,38 @@
  * @since 0.1.0
  */
 import * as tf from "@tensorflow/tfjs-core"
-import { isTensorFlowBackend } from "./backend.ts"
-import { type Handle, Program } from "./Program.ts"
-
-const backendName = "tensorflow"
-
-interface Call {
-  readonly program: Program
-  readonly input: (name: string) => Handle
-  readonly number: (name: string) => number
-  readonly flag: (name: string) => boolean
-  readonly list: (name: string) => ReadonlyArray<number>
-}
-
-/** A kernel whose body is a program; what the body returns is what the kernel returns. */
-const kernel = (kernelName: string, body: (call: Call) => ReadonlyArray<Handle>): tf.KernelConfig => ({
-  kernelName,
-  backendName,
-  kernelFunc: ({ attrs, backend, inputs }) => {
-    if (!isTensorFlowBackend(backend)) throw new TypeError(`${kernelName} needs the tensorflow backend`)
-    const program = new Program(backend)
-    const attribute = (name: string): unknown => attrs?.[name]
-    try {
-      const results = body({
-        program,
-        input: (name) => {
-          const tensor = inputs[name]
-          if (tensor === undefined) throw new TypeError(`the input ${name} of ${kernelName} is missing`)
-          return program.input(tensor)
-        },
-        number: (name) => Number(attribute(name)),
-        flag: (name) => attribute(name) === true,
-        list: (name) => {
-          const value = attribute(name)
-          return Array.isArray(value) ? value.map(Number) : []
-        }
-      })
-      if (results.length > 0) {
-        const outputs = program.finish(...results)
-        const [only] = outputs
-        return outputs.length === 1 && only !== undefined ? only : outputs
-      }
-      program.finish()
-      return tf.scalar(0)
-    } catch (cause) {
-      program.abandon()
-      throw cause
-    }
-  }
-})
+import { backendName, kernel } from "./kernel.ts"
+import type { Handle, Program } from "./Program.ts"
+import { sample } from "./sampling.ts"
 
 /** Two-dimensional products go to `MatMul`, which starts faster than `BatchMatMulV2`. */
 const matMul = kernel("BatchMatMul", ({ flag, input, program }) => [
   program.matMul(input("a"), input("b"), flag("transposeA"), flag("transposeB"))
 ])
 
-const reshape = kernel("Reshape", ({ input, list, program }) => [program.reshape(input("x"), list("shape"))])
+/** The first size is left to TensorFlow, so that a recording does not depend on it. */
+const reshape = kernel("Reshape", ({ input, list, program }) => {
+  const [first, ...others] = list("shape")
+  const known = first === undefined || first === 0 || others.some((size) => size <= 0)
+  return [program.reshape(input("x"), known ? list("shape") : [-1, ...others])]
+})
+
+/** A size that is all there is becomes -1, so that a recording does not depend on it. */
+const slice = kernel("Slice", ({ input, list, program }) => {
+  const x = input("x")
+  const [begin, size] = [list("begin"), list("size")]
+  const open = size.map((own, axis) => begin[axis] === 0 && own === x.shape[axis] ? -1 : own)
+  const index = program.type("Index", program.ints(begin).dtype)
+  return [program.run("Slice", [x, program.ints(begin), program.ints(open)], index)]
+})
+
+/** tfjs-node reads all indices back to check them; TensorFlow checks them itself. */
+const gather = kernel("GatherV2", ({ input, number, program }) => [
+  program.gather(input("x"), input("indices"), number("axis"), number("batchDims"))
+])
 
 const inverseRms = (program: Program, x: Handle, eps: Handle): Handle =>
-  program.unary("Rsqrt", program.binary("AddV2", program.reduce("Mean", program.unary("Square", x), -1, true), eps))
+  program.unary("Rsqrt", program.binary("AddV2", program.reduce("Mean", program.unary("Square", x), [-1], true), eps))
 
 const rmsNorm = kernel("SrRmsNorm", ({ input, number, program }) => {
   const x = input("x")
@@ -86,9 +59,9 @@ const kvAppend = kernel("SrKvAppend", ({ input, program }) => {
     const target = input(pool)
     const values = input(rows)
     const width = values.shape.slice(1).reduce((size, dim) => size * dim, 1)
-    const total = target.shape.reduce((size, dim) => size * dim, 1)
-    const flat = program.reshape(target, [total / width, width])
-    program.run("InplaceUpdate", [flat.id, slots.id, program.reshape(values, [values.shape[0] ?? 0, width]).id])
+    const flat = program.reshape(target, [-1, width])
+    const updated = program.run("InplaceUpdate", [flat, slots, program.reshape(values, [-1, width])])
+    program.changed(target, updated)
   }
   return []
 })
@@ -100,7 +73,7 @@ const kvAppend = kernel("SrKvAppend", ({ input, program }) => {
  * @since 0.1.0
  */
 export const registerKernels = (): void => {
-  for (const config of [matMul, reshape, rmsNorm, swiGlu, kvAppend]) {
+  for (const config of [matMul, reshape, slice, gather, rmsNorm, swiGlu, kvAppend, sample]) {
     if (tf.getKernel(config.kernelName, backendName) !== undefined) tf.unregisterKernel(config.kernelName, backendName)
     tf.registerKernel(config)
   }

@@ -10,6 +10,7 @@ import util from "node:util"
 import { DeviceUnavailable } from "../../../services/Device.ts"
 import * as UserCache from "../../userCache.ts"
 import { findTensorFlow, type TensorFlowBackend } from "./backend.ts"
+import { Graphs } from "./Graphs.ts"
 import { registerKernels } from "./kernels.ts"
 
 const packages = ["@tensorflow/tfjs-node-gpu", "@tensorflow/tfjs-node"] as const
@@ -136,6 +137,10 @@ export const load = Effect.fnUntraced(function*(location: TensorFlowLocation) {
       const backend = findTensorFlow()
       if (backend === undefined) throw new TypeError("the package registered no backend")
       registerKernels()
+      // What a graph returns lies in the host's memory: on a card every result would be copied there and back.
+      const graphs = new Graphs(backend)
+      const captured = graphs.run.bind(graphs)
+      if (!backend.isUsingGpuDevice) Object.assign(backend, { captures: true, anySizes: true, captured, graphs })
       return backend
     },
     catch: (cause) =>

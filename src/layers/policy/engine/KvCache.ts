@@ -117,7 +117,7 @@ export class KvCache {
   }
 
   /**
-   * Rows of keys and values `[rows, capacity, KV, D]` of sequences that decode, for a device that cannot attend through
+   * Rows of keys and values `[rows, capacity, KV D]` of sequences that decode, for a device that cannot attend through
    * block tables: copied together once and grown in place as long as the same sequences go on.
    */
   window(sequences: ReadonlyArray<CachedSequence>, rows: number): Window {
@@ -137,9 +137,10 @@ export class KvCache {
     })
     const { headDim, keyValueHeads } = this.#config
     const tableTensor = tf.tensor2d(table, [rows, perRow], "int32")
+    const width = keyValueHeads * headDim
     const copy = (pool: tf.Tensor) => {
-      const blocks = tf.reshape(pool, [pool.shape[0] ?? 0, blockSize * keyValueHeads * headDim])
-      return tf.keep(tf.reshape(tf.gather(blocks, tableTensor), [rows, perRow * blockSize, keyValueHeads, headDim]))
+      const blocks = tf.reshape(pool, [pool.shape[0] ?? 0, blockSize * width])
+      return tf.keep(tf.reshape(tf.gather(blocks, tableTensor), [rows, perRow * blockSize, width]))
     }
     const layers = this.#pools.map(({ k, v }) => tf.tidy(() => ({ k: copy(k), v: copy(v) })))
     return this.#advance({ rows, capacity: perRow * blockSize, sequences: [...sequences], layers })

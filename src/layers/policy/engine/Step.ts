@@ -8,7 +8,7 @@ import * as tf from "@tensorflow/tfjs-core"
 import type { ModelConfig } from "../../../domain/ModelConfig.ts"
 import { embedding, finalNorm, outputHead } from "../../../domain/ModelTensors.ts"
 import * as Ops from "../../device/ops/index.ts"
-import { blockSize, type KvCache } from "./KvCache.ts"
+import { blockSize, type KvCache, type Window } from "./KvCache.ts"
 import type { Network } from "./Packed.ts"
 import { attentionScale, layerForward } from "./Transformer.ts"
 
@@ -46,22 +46,35 @@ type Attend = (layer: number, q: tf.Tensor, pool: Ops.KvPool, k: tf.Tensor, v: t
 const attendPaged = (config: ModelConfig, layout: Ops.Paged): Attend => (_, q, pool) =>
   Ops.pagedAttention(q, pool, layout, attentionScale(config))
 
+/** Where {@link attendWindow} finds and puts things, by step: slots int32 `[rows]` and a mask `[rows, 1, capacity]`. */
+const windowInputs = (capacity: number, tokenPos: Int32Array) => {
+  const rows = tokenPos.length
+  const mask = new Float32Array(rows * capacity)
+  tokenPos.forEach((position, row) => mask.fill(Ops.masked, row * capacity + position + 1, (row + 1) * capacity))
+  return {
+    windowSlots: { values: tokenPos.map((position, row) => row * capacity + position), shape: [rows] },
+    mask: { values: mask, shape: [rows, 1, capacity] }
+  }
+}
+
 /** Decoding over rows that are kept from step to step, for a device that cannot attend through block tables. */
-const attendWindow = (
+const attendWindow =
+  (config: ModelConfig, cache: KvCache, window: Window, input: (name: "windowSlots" | "mask") => tf.Tensor): Attend =>
+  (layer, q, _, k, v) => {
+    const pool = cache.appendWindow(window, layer, k, v, input("windowSlots"))
+    return Ops.rowAttention(q, pool, input("mask"), k.shape[1] ?? 1, attentionScale(config))
+  }
+
+const attendUncaptured = (
   config: ModelConfig,
   cache: KvCache,
   sequences: ReadonlyArray<StepSequence>,
   tokenPos: Int32Array
 ): Attend => {
-  const rows = tokenPos.length
-  const window = cache.window(sequences, rows)
-  const { capacity } = window
-  const slots = tf.tensor1d(tokenPos.map((position, row) => row * capacity + position), "int32")
-  const hidden = new Float32Array(rows * capacity)
-  tokenPos.forEach((position, row) => hidden.fill(Ops.masked, row * capacity + position + 1, (row + 1) * capacity))
-  const mask = tf.tensor2d(hidden, [rows, capacity])
-  return (layer, q, _, k, v) =>
-    Ops.rowAttention(q, cache.appendWindow(window, layer, k, v, slots), mask, attentionScale(config))
+  const window = cache.window(sequences, tokenPos.length)
+  const { mask, windowSlots } = windowInputs(window.capacity, tokenPos)
+  const tensors = { mask: tf.tensor(mask.values, mask.shape), windowSlots: tf.tensor1d(windowSlots.values, "int32") }
+  return attendWindow(config, cache, window, (name) => tensors[name])
 }
 
 /** New tokens through all layers: what goes into the last norm. */
@@ -102,47 +115,67 @@ type Layout = Ops.PagedTokens & {
   readonly draws: ReadonlyArray<NonNullable<StepSequence["draw"]>>
 }
 
-/** A step of decoding on a device that records it once for each of its sizes. Rows of padding draw greedily. */
+/**
+ * A step of decoding on a device that records it once for each of its sizes. Rows of padding draw as the first one does.
+ */
 const capturedStep = (
   network: Network,
   cache: KvCache,
   capturing: Ops.CapturingBackend,
+  sequences: ReadonlyArray<StepSequence>,
   layout: Layout,
   vocabulary: number
 ): Ops.Sampled => {
   const { config, parameters, tables } = network
   const { blockTable, draws, ids, maxBlocks, slots, tokenPos, tokenSeq } = layout
   const rows = ids.length
-  const floats = (name: "temperature" | "topP" | "uniform") =>
-    Float32Array.from(ids, (_, row) => draws[row]?.[name] ?? 0)
-  const inputs = {
-    ids: { values: ids, shape: [rows] },
-    tokenSeq: { values: tokenSeq, shape: [rows] },
-    tokenPos: { values: tokenPos, shape: [rows] },
-    slots: { values: slots, shape: [rows] },
-    blockTable: { values: blockTable, shape: [rows, maxBlocks] },
-    temperature: { values: floats("temperature"), shape: [rows] },
-    topK: { values: Int32Array.from(ids, (_, row) => draws[row]?.topK ?? 0), shape: [rows] },
-    topP: { values: floats("topP"), shape: [rows] },
-    uniform: { values: floats("uniform"), shape: [rows] }
+  const draw = (row: number) => draws[row] ?? draws[0] ?? { temperature: 0, topK: 0, topP: 1, uniform: 0 }
+  const sampling = {
+    temperature: Float32Array.from(ids, (_, row) => draw(row).temperature),
+    topK: Int32Array.from(ids, (_, row) => draw(row).topK),
+    topP: Float32Array.from(ids, (_, row) => draw(row).topP),
+    uniform: Float32Array.from(ids, (_, row) => draw(row).uniform)
   }
-  const pools = Array.from({ length: config.layers }, (_, layer) => cache.pool(layer))
+  const parts = Ops.samplingParts(sampling)
+  const window = Ops.hasKernel("SrPagedAttention") ? undefined : cache.window(sequences, rows)
+  const vector = (values: Float32Array | Int32Array): Ops.CapturedInput => ({ values, shape: [rows] })
+  const inputs = {
+    ids: vector(ids),
+    tokenPos: vector(tokenPos),
+    slots: vector(slots),
+    temperature: vector(sampling.temperature),
+    topK: vector(sampling.topK),
+    topP: vector(sampling.topP),
+    uniform: vector(sampling.uniform),
+    ...(window === undefined
+      ? { tokenSeq: vector(tokenSeq), blockTable: { values: blockTable, shape: [rows, maxBlocks] } }
+      : windowInputs(window.capacity, tokenPos))
+  }
+  const pools = [
+    ...Array.from({ length: config.layers }, (_, layer) => cache.pool(layer)),
+    ...window?.layers ?? []
+  ]
   const state = [
     tables.cos,
+    tables.sin,
     ...parameters.specs.map(({ name }) => parameters.get(name)),
     ...pools.flatMap(({ k, v }) => [k, v])
   ]
-  const [drawn, logProb, modelLogProb] = capturing.captured(`decode ${rows} ${maxBlocks}`, inputs, state, (input) => {
-    const paged = { blockTable: input("blockTable"), tokenSeq: input("tokenSeq"), tokenPos: input("tokenPos") }
-    const tokens = { ids: input("ids"), positions: paged.tokenPos, slots: input("slots") }
-    const x = layers(network, cache, tokens, attendPaged(config, paged))
-    const rows = {
+  const sizes = capturing.anySizes === true ? [] : [rows, maxBlocks]
+  const key = ["decode", vocabulary, ...sizes, ...Object.values(parts)].join(" ")
+  const [drawn, logProb, modelLogProb] = capturing.captured(key, inputs, state, (input) => {
+    const positions = input("tokenPos")
+    const attend = window === undefined
+      ? attendPaged(config, { blockTable: input("blockTable"), tokenSeq: input("tokenSeq"), tokenPos: positions })
+      : attendWindow(config, cache, window, input)
+    const x = layers(network, cache, { ids: input("ids"), positions, slots: input("slots") }, attend)
+    const settings = {
       temperature: input("temperature"),
       topK: input("topK"),
       topP: input("topP"),
       uniform: input("uniform")
     }
-    const sampled = Ops.within(logits(network, x), vocabulary, (known) => Ops.sampleFused(known, rows))
+    const sampled = Ops.within(logits(network, x), vocabulary, (known) => Ops.sampleFused(known, settings, parts))
     return [sampled.ids, sampled.logProb, sampled.modelLogProb]
   })
   if (drawn === undefined || logProb === undefined || modelLogProb === undefined) {
@@ -203,7 +236,7 @@ const eagerLogits = (
     slots: tf.tensor1d(slots, "int32")
   }
   const attend = decoding && !Ops.hasKernel("SrPagedAttention")
-    ? attendWindow(network.config, cache, sequences, tokenPos)
+    ? attendUncaptured(network.config, cache, sequences, tokenPos)
     : attendPaged(network.config, Ops.paged(layout, blockSize))
   const x = layers(network, cache, inputs, attend)
   if (last.length === 0) return undefined
@@ -239,7 +272,7 @@ export const step = (
   const { decoding, draws } = layout
   const capturing = Ops.capturingBackend()
   if (capturing !== undefined && decoding && draws.length === sequences.length) {
-    return capturedStep(network, cache, capturing, layout, vocabulary)
+    return capturedStep(network, cache, capturing, sequences, layout, vocabulary)
   }
   const next = eagerLogits(network, cache, sequences, layout)
   if (next === undefined) return undefined
