@@ -49,7 +49,10 @@ export interface StreamingDecoder {
  * @since 0.1.0
  */
 export class Tokenizer extends Context.Service<Tokenizer, {
+  /** One more than the greatest id. */
   readonly vocabularySize: number
+  /** Ids below `vocabularySize` that stand for no token; absent where there are none. */
+  readonly unusedIds?: ReadonlyArray<number> | undefined
   /** Ids that end a text. */
   readonly endOfText: ReadonlyArray<number>
   /** Ids of `text` without the special tokens that a model may want around it; markup of special tokens in it counts. */

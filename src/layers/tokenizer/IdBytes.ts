@@ -52,6 +52,8 @@ export interface IdBytesOptions {
 export interface IdBytes {
   /** One more than the greatest id. */
   readonly size: number
+  /** Ids below `size` without a token. */
+  readonly unused: ReadonlyArray<number>
   readonly decode: (ids: Int32Array, skipSpecialTokens: boolean) => string
   readonly decoder: () => StreamingDecoder
 }
@@ -71,6 +73,8 @@ const textDecoder = () => new TextDecoder("utf-8", { ignoreBOM: true })
 export const make = (options: IdBytesOptions): IdBytes => {
   let size = 0
   for (const id of options.tokens.keys()) size = Math.max(size, id + 1)
+  const unused: Array<number> = []
+  for (let id = 0; id < size; id++) if (!options.tokens.has(id)) unused.push(id)
   const tokenOf = (id: number) => options.tokens.get(id) ?? replacementBytes
   const starts = new Int32Array(size + 1)
   for (let id = 0; id < size; id++) starts[id + 1] = starts[id]! + tokenOf(id).length
@@ -124,6 +128,7 @@ export const make = (options: IdBytesOptions): IdBytes => {
 
   return {
     size,
+    unused,
     decode: (ids, skipSpecialTokens) => whole.decode(bytesOf(ids, skipSpecialTokens, { first: true, last: -1 })),
     decoder: () => {
       const growing = textDecoder()

@@ -168,6 +168,7 @@ export const make = Effect.fn("TokenizerJson.make")(function*(
   const chat = yield* chatTemplate(files, options, settings)
   return Tokenizer.of({
     vocabularySize: ids.size,
+    unusedIds: ids.unused,
     endOfText,
     encode: encoding.encode,
     decode: (list, decodeOptions) => ids.decode(list, decodeOptions?.skipSpecialTokens === true),

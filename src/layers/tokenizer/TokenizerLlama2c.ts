@@ -129,6 +129,7 @@ export const make = Effect.fn("TokenizerLlama2c.make")(function*(
   })
   return Tokenizer.of({
     vocabularySize: ids.size,
+    unusedIds: ids.unused,
     // The next text's beginning ends one, too: `run.c` stops there.
     endOfText: [endOfText, beginOfText],
     encode: encoderOf(entries),

@@ -110,6 +110,7 @@ export const make = Effect.fn("TokenizerTiktoken.make")(function*(
   const ids = IdBytes.make({ tokens, special: new Set(special.values()) })
   return Tokenizer.of({
     vocabularySize: ids.size,
+    unusedIds: ids.unused,
     endOfText,
     encode: encoderOf(ranks, special, options),
     decode: (list, decodeOptions) => ids.decode(list, decodeOptions?.skipSpecialTokens === true),

@@ -23,12 +23,20 @@ export class VocabularyMismatch extends Schema.TaggedError<VocabularyMismatch>()
   }
 }
 
-/** Ids that embeddings are padded by: up to the next round size, which for large vocabularies means up to a percent. */
-const padding = (modelSize: number): number => Math.max(64, Math.ceil(modelSize / 100))
+/**
+ * Whether a model has so few ids more than its tokenizer that they are the padding of its embedding: up to the next round
+ * size, which for large vocabularies means up to a percent.
+ */
+const isPadded = (modelSize: number, tokenizerSize: number): boolean =>
+  modelSize % 8 === 0 && modelSize - tokenizerSize < Math.max(64, Math.ceil(modelSize / 100))
+
+const listed = (ids: ReadonlyArray<number>): string =>
+  ids.length > 5 ? `${ids.slice(0, 5).join(", ")} and ${ids.length - 5} more` : ids.join(", ")
 
 /**
  * Fails where a tokenizer has an id that the model has no embedding for, where it lacks one that the model uses by name
- * (end, begin, padding), or where the model has more ids beyond the tokenizer's than a padded embedding explains.
+ * (end, begin, padding), where it has no token for an id below its greatest, or where the model has ids beyond the
+ * tokenizer's that a padded embedding does not explain.
  *
  * @category predicates
  * @since 0.1.0
@@ -56,7 +64,12 @@ export const checkVocabulary = (
       }
     }
   }
-  return modelSize - tokenizerSize >= padding(modelSize)
-    ? refuse(`the tokenizer lacks the ids ${tokenizerSize} to ${modelSize - 1} of the model`)
-    : Result.succeed(undefined)
+  const unused = tokenizer.unusedIds ?? []
+  if (unused.length > 0) return refuse(`the tokenizer lacks the id${unused.length === 1 ? "" : "s"} ${listed(unused)}`)
+  if (modelSize === tokenizerSize || isPadded(modelSize, tokenizerSize)) return Result.succeed(undefined)
+  return refuse(
+    modelSize === tokenizerSize + 1
+      ? `the tokenizer lacks the id ${tokenizerSize} of the model`
+      : `the tokenizer lacks the ids ${tokenizerSize} to ${modelSize - 1} of the model`
+  )
 }

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, type FileSystem, type Layer, type Path, Result } from "effect"
+import { Effect, type FileSystem, type Layer, Option, type Path, Result } from "effect"
 import { checkVocabulary } from "../../../src/layers/tokenizer/checkVocabulary.ts"
 import * as TokenizerBytes from "../../../src/layers/tokenizer/TokenizerBytes.ts"
 import type { TokenizerError } from "../../../src/layers/tokenizer/TokenizerErrors.ts"
@@ -9,7 +9,7 @@ import * as TokenizerLlama2c from "../../../src/layers/tokenizer/TokenizerLlama2
 import * as TokenizerTiktoken from "../../../src/layers/tokenizer/TokenizerTiktoken.ts"
 import { Tokenizer } from "../../../src/services/Tokenizer.ts"
 import { smallConfig } from "../model/modelFiles.ts"
-import { byteLevelJson, llama2cFile, merges, rankFile, withFiles } from "./files.ts"
+import { byteLevelJson, llama2cFile, merges, rankFile, withFiles, wordLevelJson } from "./files.ts"
 
 type Files = Parameters<typeof withFiles>[0]
 type Load = (directory: string) => Layer.Layer<Tokenizer, TokenizerError, FileSystem.FileSystem | Path.Path>
@@ -260,6 +260,8 @@ describe("checkVocabulary", () => {
         "the tokenizer (257 ids) does not belong to the model (200 ids): the id 256 of the tokenizer has no embedding"
       )
       assert.include(yield* reason({ vocab_size: 1024 }), "the tokenizer lacks the ids 257 to 1023 of the model")
+      assert.include(yield* reason({ vocab_size: 259 }), "the tokenizer lacks the ids 257 to 258 of the model")
+      assert.include(yield* reason({ vocab_size: 258 }), "the tokenizer lacks the id 257 of the model")
       assert.include(
         yield* reason({ vocab_size: 300, eos_token_id: [256, 290] }),
         "the tokenizer lacks the model's eos_token_id 290"
@@ -272,5 +274,17 @@ describe("checkVocabulary", () => {
         yield* reason({ vocab_size: 300, bos_token_id: 300 }),
         "the model's bos_token_id 300 is beyond its own ids"
       )
+    }))
+
+  it.effect("names ids that the tokenizer has no token for", () =>
+    Effect.gen(function*() {
+      const own = wordLevelJson()
+      const added = [{ id: 9, content: "<tool>", special: true, normalized: false }]
+      const tokenizer = withFiles({ "tokenizer.json": { ...own, added_tokens: added } }, folder)
+      const { message } = yield* Effect.map(Tokenizer, (tokenizer) =>
+        Option.getOrThrow(Result.getFailure(checkVocabulary(tokenizer, smallConfig({ vocab_size: 10 }))))).pipe(
+          Effect.provide(tokenizer)
+        )
+      assert.include(message, "the tokenizer lacks the ids 6, 7, 8")
     }))
 })
