@@ -9,6 +9,7 @@ import * as QuestionsFile from "../layers/questions/QuestionsFile.ts"
 import * as CorpusFile from "../layers/retriever/CorpusFile.ts"
 import * as RetrieverBm25 from "../layers/retriever/RetrieverBm25.ts"
 import * as RetrievalBenchmark from "../programs/RetrievalBenchmark.ts"
+import { indexInstall } from "./indexInstall.ts"
 import { retrieverFlags, retrieverLayer } from "./retrieverFlags.ts"
 import { table } from "./table.ts"
 import { userError } from "./userError.ts"
@@ -231,5 +232,5 @@ const bench = Command.make("bench", {
 export const index = Command.make("index").pipe(
   Command.withDescription("Build, describe, check and measure search indexes."),
   Command.withShortDescription("Build and measure search indexes"),
-  Command.withSubcommands([build, info, verify, bench])
+  Command.withSubcommands([build, info, verify, bench, indexInstall])
 )

@@ -4,8 +4,8 @@
  * @since 0.1.0
  */
 import { Context, Effect, Layer } from "effect"
-import type { ScoredDocument } from "../../domain/Document.ts"
 import { Retriever } from "../../services/Retriever.ts"
+import * as Fusion from "./fusion.ts"
 
 /**
  * @category models
@@ -18,23 +18,6 @@ export interface Options {
   readonly candidates?: number | undefined
   /** Reciprocal-rank fusion's constant. Default 60, as in Cormack, Clarke and Büttcher 2009. */
   readonly k?: number | undefined
-}
-
-const fuse = (
-  rankings: ReadonlyArray<ReadonlyArray<ScoredDocument>>,
-  weights: ReadonlyArray<number>,
-  k: number,
-  topK: number
-): ReadonlyArray<ScoredDocument> => {
-  const fused = new Map<string, ScoredDocument>()
-  for (const [index, ranking] of rankings.entries()) {
-    for (const [position, document] of ranking.entries()) {
-      const gain = (weights[index] ?? 1) / (k + position + 1)
-      fused.set(document.id, { ...document, score: (fused.get(document.id)?.score ?? 0) + gain })
-    }
-  }
-  // the sort is stable: equal passages stay in the order of the first retriever that has them
-  return [...fused.values()].toSorted((a, b) => b.score - a.score).slice(0, topK)
 }
 
 /**
@@ -67,7 +50,12 @@ export const layer = <E, R>(
             { concurrency: "unbounded" }
           )
           return queries.map((_, index) =>
-            fuse(rankings.map((lists) => lists[index] ?? []), options?.weights ?? [], options?.k ?? 60, topK)
+            Fusion.reciprocalRank(rankings.map((lists) => lists[index] ?? []), {
+              key: ({ id }) => id,
+              weights: options?.weights,
+              k: options?.k,
+              topK
+            })
           )
         })
       )

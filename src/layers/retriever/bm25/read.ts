@@ -9,16 +9,8 @@ import { Effect, Option, Schema, type Scope } from "effect"
 import { closeSync, fstatSync, openSync, readSync } from "node:fs"
 import { crc32 } from "node:zlib"
 import type { Document } from "../../../domain/Document.ts"
-import {
-  type Description,
-  DescriptionJson,
-  IndexCorrupt,
-  IndexIo,
-  magic,
-  type Section,
-  stride,
-  trailerBytes
-} from "./format.ts"
+import { IndexCorrupt, IndexIo } from "../indexfile/errors.ts"
+import { type Description, DescriptionJson, magic, type Section, stride, trailerBytes } from "./format.ts"
 import type { Postings } from "./postings.ts"
 import { TermTable } from "./terms.ts"
 

@@ -9,7 +9,8 @@ import { Effect, FileSystem, type Path, Schema, Stream } from "effect"
 import { crc32 } from "node:zlib"
 import type { Document } from "../../../domain/Document.ts"
 import * as AtomicFile from "../../atomicFile.ts"
-import { type Description, DescriptionJson, IndexIo, magic, type Numbers, type Section, stride } from "./format.ts"
+import { IndexIo } from "../indexfile/errors.ts"
+import { type Description, DescriptionJson, magic, type Numbers, type Section, stride } from "./format.ts"
 import { type Bm25Parameters, defaultParameters, type Postings, PostingsBuilder } from "./postings.ts"
 
 /** Appends to a file and keeps account of its sections. */

@@ -1,0 +1,173 @@
+/**
+ * Opens a Lance index and searches it.
+ *
+ * @since 0.1.0
+ */
+import { Effect, type FileSystem, Path, type Scope } from "effect"
+import type { PackageUnavailable } from "../../optional/PackageUnavailable.ts"
+import type { Hit } from "../best.ts"
+import { IndexCorrupt, type IndexIo } from "../indexfile/errors.ts"
+import { type Description, read, tableName } from "./description.ts"
+import * as Files from "./files.ts"
+import { load, type Query, type Table, type VectorQuery } from "./library.ts"
+import { Passages } from "./passages.ts"
+
+/**
+ * How the nearest vectors are looked for: more of each finds more and takes longer.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface VectorSearchOptions {
+  /** Clusters that are looked into (`ivfPq`, `ivfRq`). Default 20. */
+  readonly probes?: number | undefined
+  /** Neighbours that are followed (`hnsw`). Default 150. */
+  readonly ef?: number | undefined
+  /** So many times the wanted passages are compared exactly. Default 10, with `hnsw` 3. */
+  readonly refine?: number | undefined
+}
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface OpenOptions extends VectorSearchOptions {
+  /** Passages that were found are held in memory up to this many bytes. Default 256 MiB. */
+  readonly passageBytesInMemory?: number | undefined
+}
+
+/**
+ * An open index. Hits are best first; promises fail when the database does.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface OpenIndex {
+  readonly description: Description
+  readonly byWords: (query: string, topK: number) => Promise<ReadonlyArray<Hit>>
+  /** The nearest by cosine; `exact` compares all. */
+  readonly byVector: (query: Float32Array, topK: number, exact: boolean) => Promise<ReadonlyArray<Hit>>
+  readonly passages: Passages
+}
+
+/** So many more than wanted are asked for: of equally good passages at the end LanceDB gives any, and we the first. */
+const spare = 8
+
+const hitsOf = async (
+  query: Query,
+  topK: number,
+  column: string,
+  score: (value: number) => number
+): Promise<ReadonlyArray<Hit>> => {
+  const rows = await query.select(["_rowid", column]).limit(topK + spare).toArrow()
+  const ids = rows?.getChild("_rowid")
+  const values = rows?.getChild(column)
+  const hits: Array<Hit> = []
+  for (let at = 0; at < (rows?.numRows ?? 0); at++) {
+    hits.push({ row: Number(ids?.get(at)), score: score(Number(values?.get(at))) })
+  }
+  return hits.sort((a, b) => b.score - a.score || a.row - b.row).slice(0, topK)
+}
+
+const nearest = (
+  table: Table,
+  vector: Float32Array,
+  description: Description,
+  exact: boolean,
+  options: OpenOptions | undefined
+): VectorQuery => {
+  const query = table.query().nearestTo(vector).column("vector").distanceType("cosine")
+  const index = description.vectors?.index ?? "flat"
+  if (exact || index === "flat") return query.bypassVectorIndex()
+  return index === "hnsw"
+    ? query.ef(options?.ef ?? 150).refineFactor(options?.refine ?? 3)
+    : query.nprobes(options?.probes ?? 20).refineFactor(options?.refine ?? 10)
+}
+
+const noHits: ReadonlyArray<Hit> = []
+
+/**
+ * Opens an index that `search-r1 index build --engine lance` made. Files are read as searches need them; nothing is
+ * written, so that any number of processes may have it open.
+ *
+ * @category reading
+ * @since 0.1.0
+ */
+export const open = Effect.fn("LanceIndex.open")(function*(
+  directory: string,
+  options?: OpenOptions
+): Effect.fn.Return<
+  OpenIndex,
+  IndexCorrupt | IndexIo | PackageUnavailable,
+  FileSystem.FileSystem | Path.Path | Scope.Scope
+> {
+  const path = yield* Path.Path
+  const description = yield* read(directory)
+  const lance = yield* load
+  const attempt = <A>(evaluate: () => Promise<A>) =>
+    Effect.tryPromise({
+      try: evaluate,
+      catch: (cause) =>
+        new IndexCorrupt({ path: directory, reason: cause instanceof Error ? cause.message : String(cause) })
+    })
+  const database = yield* Effect.acquireRelease(
+    // a name without a slash would be one of LanceDB's cloud
+    attempt(() => lance.connect(path.resolve(directory))),
+    (connection) => Effect.sync(() => connection.close())
+  )
+  const { documents, fullText } = description
+  const table = documents === 0 ? undefined : yield* Effect.acquireRelease(
+    attempt(() => database.openTable(tableName)),
+    (table) => Effect.sync(() => table.close())
+  )
+  if (table === undefined) {
+    return {
+      description,
+      byWords: () => Promise.resolve(noHits),
+      byVector: () => Promise.resolve(noHits),
+      passages: new Passages({
+        takeRowIds: () => {
+          throw new Error("the index is empty")
+        }
+      }, 0)
+    }
+  }
+  const rows = yield* attempt(() => table.countRows())
+  if (rows !== documents) {
+    return yield* new IndexCorrupt({
+      path: directory,
+      reason: `it holds ${rows} passages instead of ${documents}`
+    })
+  }
+  return {
+    description,
+    byWords: (query, topK) =>
+      fullText === null || topK <= 0
+        ? Promise.resolve(noHits)
+        : hitsOf(
+          table.query().fullTextSearch(new lance.MatchQuery(query, "indexed")).fastSearch(),
+          topK,
+          "_score",
+          (score) => score
+        ),
+    byVector: (query, topK, exact) =>
+      topK <= 0 || query.every((value) => value === 0)
+        ? Promise.resolve(noHits)
+        : hitsOf(nearest(table, query, description, exact, options), topK, "_distance", (distance) => 1 - distance),
+    passages: new Passages(table, options?.passageBytesInMemory ?? 1 << 28)
+  }
+})
+
+/**
+ * Reads every file of an index and compares the checksums.
+ *
+ * @category reading
+ * @since 0.1.0
+ */
+export const verify = Effect.fn("LanceIndex.verify")(function*(
+  directory: string
+): Effect.fn.Return<Description, IndexCorrupt | IndexIo, FileSystem.FileSystem | Path.Path> {
+  const description = yield* read(directory)
+  yield* Files.verify(directory, description)
+  return description
+})

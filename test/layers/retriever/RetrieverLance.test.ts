@@ -1,0 +1,215 @@
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import { assert, describe, it } from "@effect/vitest"
+import { Cause, Context, Deferred, Effect, Exit, Fiber, FileSystem, Layer, type Scope, Stream } from "effect"
+import type { Document } from "../../../src/domain/Document.ts"
+import { EmbedderSpec } from "../../../src/domain/EmbedderSpec.ts"
+import * as EmbedderHashing from "../../../src/layers/embedder/EmbedderHashing.ts"
+import { lance } from "../../../src/layers/optional/packages.ts"
+import * as RetrieverLance from "../../../src/layers/retriever/RetrieverLance.ts"
+import { Embedder } from "../../../src/services/Embedder.ts"
+import { Retriever } from "../../../src/services/Retriever.ts"
+import { retrieverContract } from "../../contract/retriever.ts"
+import { absence } from "../../support/optionalPackage.ts"
+import { passages } from "../../support/passages.ts"
+
+const reason = await absence(lance)
+const spec = EmbedderSpec.cases.hashing.make({ dimensions: 96 })
+const hashing = EmbedderHashing.layer({ dimensions: spec.dimensions })
+const batches = (documents: ReadonlyArray<Document>) => Stream.make(documents)
+
+const vectors = (index: RetrieverLance.VectorIndex = "flat") =>
+  Effect.map(Embedder, (embedder) => ({ embedder, spec, index }))
+
+/** A retriever over an index that is built for it. */
+const built = (documents: ReadonlyArray<Document>, mode: RetrieverLance.Mode, index?: RetrieverLance.VectorIndex) =>
+  Layer.unwrap(Effect.gen(function*() {
+    const fs = yield* FileSystem.FileSystem
+    const path = `${yield* fs.makeTempDirectoryScoped()}/index.lance`
+    yield* RetrieverLance.build(batches(documents), path, mode === "words" ? {} : { vectors: yield* vectors(index) })
+    return mode === "words" ? RetrieverLance.layerWords(path) : RetrieverLance.layer(path, { mode })
+  })).pipe(Layer.provide(hashing), Layer.provide(NodeServices.layer))
+
+const inDirectory = <A, E>(
+  use: (
+    path: string,
+    fs: FileSystem.FileSystem
+  ) => Effect.Effect<A, E, NodeServices.NodeServices | Embedder | Scope.Scope>
+) =>
+  Effect.gen(function*() {
+    const fs = yield* FileSystem.FileSystem
+    return yield* use(`${yield* fs.makeTempDirectoryScoped()}/index.lance`, fs)
+  }).pipe(Effect.scoped, Effect.provide(hashing), Effect.provide(NodeServices.layer))
+
+/** Passages of which each has a word of its own, and shares others. */
+const many: ReadonlyArray<Document> = Array.from({ length: 700 }, (_, index) => ({
+  id: `m${index}`,
+  title: `Number ${index}`,
+  text: `own${index} group${index % 7} shared passage of the ${index % 2 === 0 ? "even" : "odd"} kind`
+}))
+
+if (reason !== undefined) {
+  describe("RetrieverLance", () => {
+    it.skip(`is absent: ${reason}`, () => {})
+  })
+} else {
+  retrieverContract("RetrieverLance by words", { layer: built(passages, "words"), runs: 3 })
+  retrieverContract("RetrieverLance by all vectors", { layer: built(passages, "flat"), exact: false, runs: 3 })
+  retrieverContract("RetrieverLance by words and vectors", {
+    layer: built(passages, "hybrid"),
+    exact: false,
+    runs: 3
+  })
+
+  describe("RetrieverLance", () => {
+    it.live.each<RetrieverLance.VectorIndex>(["ivfPq", "ivfRq", "hnsw"])(
+      "finds through %s what comparing all vectors finds",
+      (index) =>
+        Effect.gen(function*() {
+          const queries = many.filter((_, at) => at % 70 === 0).map(({ text, title }) => `${title} ${text}`)
+          const search = Retriever.use((retriever) => retriever.searchMany(queries, { topK: 1 }))
+          const nearest = yield* search.pipe(Effect.provide(built(many, "ann", index)))
+          const exact = yield* search.pipe(Effect.provide(built(many, "flat")))
+          assert.deepStrictEqual(nearest.map(([hit]) => hit?.id), exact.map(([hit]) => hit?.id))
+          for (const [at, [hit]] of nearest.entries()) assert.closeTo(hit?.score ?? 0, exact[at]?.[0]?.score ?? 1, 1e-3)
+        })
+    )
+
+    it.live("goes on where a build was cut off, and gives the same index", () =>
+      inDirectory((path) =>
+        Effect.gen(function*() {
+          const embedded: Array<string> = []
+          const counted = Effect.map(Embedder, (embedder) =>
+            Embedder.of({
+              ...embedder,
+              passages: (texts) => {
+                embedded.push(...texts)
+                return embedder.passages(texts)
+              }
+            }))
+          const options = { vectors: { embedder: yield* counted, spec, index: "flat" as const }, batchSize: 100 }
+          const cutOff = Stream.concat(
+            Stream.fromIterable([many.slice(0, 150), many.slice(150, 310)]),
+            Stream.fail("the power went" as const)
+          )
+          const failure = yield* Effect.flip(RetrieverLance.build(cutOff, path, options))
+          assert.strictEqual(failure, "the power went")
+          assert.strictEqual(embedded.length, 310)
+          assert.strictEqual((yield* Effect.flip(RetrieverLance.read(path)))._tag, "IndexIo")
+
+          const progress: Array<number> = []
+          const description = yield* RetrieverLance.build(batches(many), path, {
+            ...options,
+            onProgress: (documents) => Effect.sync(() => progress.push(documents))
+          })
+          assert.strictEqual(description.documents, many.length)
+          assert.strictEqual(embedded.length, many.length)
+          assert.deepStrictEqual(progress, [310, 410, 510, 610, 700])
+          const found = yield* Retriever.use((retriever) =>
+            retriever.searchMany(["own0", "own309", "own310", "own699"], { topK: 1 })
+          ).pipe(Effect.provide(RetrieverLance.layerWords(path)))
+          assert.deepStrictEqual(found.map(([hit]) => hit?.id), ["m0", "m309", "m310", "m699"])
+        })
+      ))
+
+    it.live("does not go on over another corpus or in another kind, unless told to begin anew", () =>
+      inDirectory((path) =>
+        Effect.gen(function*() {
+          const cutOff = Stream.concat(Stream.make(many.slice(0, 100)), Stream.fail("cut" as const))
+          yield* Effect.flip(RetrieverLance.build(cutOff, path, { batchSize: 10 }))
+          const other = yield* Effect.flip(RetrieverLance.build(batches(many.toReversed()), path))
+          assert.match(String(other), /passage 1 is not that of this corpus.*--restart/)
+          const shorter = yield* Effect.flip(RetrieverLance.build(batches(many.slice(0, 10)), path))
+          assert.match(String(shorter), /longer corpus/)
+          const dense = yield* Effect.flip(RetrieverLance.build(batches(many), path, { vectors: yield* vectors() }))
+          assert.match(String(dense), /another kind/)
+          const description = yield* RetrieverLance.build(batches(passages), path, { restart: true })
+          assert.strictEqual(description.documents, passages.length)
+        })
+      ))
+
+    it.live("keeps an index until the new one is whole", () =>
+      inDirectory((path) =>
+        Effect.gen(function*() {
+          yield* RetrieverLance.build(batches(passages), path)
+          const cutOff = Stream.concat(Stream.make(many), Stream.fail("cut" as const))
+          yield* Effect.flip(RetrieverLance.build(cutOff, path))
+          assert.strictEqual((yield* RetrieverLance.verify(path)).documents, passages.length)
+          yield* RetrieverLance.build(batches(many), path)
+          assert.strictEqual((yield* RetrieverLance.verify(path)).documents, many.length)
+        })
+      ))
+
+    it.live("finds a damaged file out", () =>
+      inDirectory((path, fs) =>
+        Effect.gen(function*() {
+          const { files } = yield* RetrieverLance.build(batches(many), path)
+          const [name = "", { bytes }] = Object.entries(files).find(([file]) => file.includes("/data/")) ??
+            ["", { bytes: 0 }]
+          const file = `${path}/${name}`
+          const content = yield* fs.readFile(file)
+          content[bytes >> 1] = (content[bytes >> 1] ?? 0) ^ 1
+          yield* fs.writeFile(file, content)
+          const error = yield* Effect.flip(RetrieverLance.verify(path))
+          assert.strictEqual(error._tag, "IndexCorrupt")
+          assert.include(error.message, name)
+        })
+      ))
+
+    it.live("lets one build at a time work on an index", () =>
+      inDirectory((path) =>
+        Effect.gen(function*() {
+          const begun = yield* Deferred.make<void>()
+          const slow = Stream.fromEffect(Effect.andThen(Deferred.succeed(begun, undefined), Effect.never))
+          const first = yield* Effect.forkChild(RetrieverLance.build(slow, path))
+          yield* Deferred.await(begun)
+          const error = yield* Effect.flip(RetrieverLance.build(batches(many), path))
+          assert.match(String(error), /is building this index/)
+          yield* Fiber.interrupt(first)
+          assert.strictEqual((yield* RetrieverLance.build(batches(many), path)).documents, many.length)
+        })
+      ))
+
+    it.live("holds no more passages in memory than allowed, and still finds all", () =>
+      inDirectory((path) =>
+        Effect.gen(function*() {
+          yield* RetrieverLance.build(batches(many), path)
+          const words = many.filter((_, at) => at % 50 === 0).map(({ id }) => id.replace("m", "own"))
+          const twice = yield* Retriever.use((retriever) => retriever.searchMany([...words, ...words], { topK: 1 }))
+            .pipe(
+              Effect.provide(RetrieverLance.layerWords(path, { passageBytesInMemory: 1000 }))
+            )
+          assert.deepStrictEqual(
+            twice.map(([hit]) => hit?.id),
+            [...words, ...words].map((word) => word.replace("own", "m"))
+          )
+        })
+      ))
+
+    it.live("is empty over an empty corpus", () =>
+      inDirectory((path) =>
+        Effect.gen(function*() {
+          yield* RetrieverLance.build(Stream.empty, path, { vectors: yield* vectors() })
+          const context = yield* Layer.build(RetrieverLance.layer(path))
+          assert.deepStrictEqual(yield* Context.get(context, Retriever).search("herring", { topK: 3 }), [])
+        })
+      ))
+
+    it.live("explains modes that an index lacks, and embedders of another size", () =>
+      inDirectory((path) =>
+        Effect.gen(function*() {
+          yield* RetrieverLance.build(batches(passages), path)
+          const words = yield* Effect.exit(Layer.build(RetrieverLance.layer(path, { mode: "hybrid" })))
+          assert.match(Exit.isFailure(words) ? Cause.pretty(words.cause) : "", /holds no vectors/)
+          yield* RetrieverLance.build(batches(passages), path, { fullText: false, vectors: yield* vectors() })
+          const dense = yield* Effect.exit(Layer.build(RetrieverLance.layerWords(path)))
+          assert.match(Exit.isFailure(dense) ? Cause.pretty(dense.cause) : "", /no index of words/)
+          const error = yield* Effect.flip(
+            Retriever.use((retriever) => retriever.search("x y z", { topK: 1 })).pipe(
+              Effect.provide(RetrieverLance.layer(path).pipe(Layer.provide(EmbedderHashing.layer({ dimensions: 8 }))))
+            )
+          )
+          assert.strictEqual(error._tag, "RetrieverUnexpectedShape")
+        })
+      ))
+  })
+}
