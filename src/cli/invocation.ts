@@ -20,3 +20,14 @@ export const invocation: Effect.Effect<string> = Config.option(Config.String("np
   }),
   Effect.orElseSucceed(() => "search-r1")
 )
+
+/**
+ * What begins `start`: npm has a word of its own for it.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const startCommand: Effect.Effect<string> = Effect.map(
+  invocation,
+  (command) => command.startsWith("npm ") ? "npm start --" : `${command} start`
+)

@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import { Clock, Console, Context, Effect, Layer, Option, Schema, Stream } from "effect"
-import { Command, Flag } from "effect/cli"
+import { CliError, Command, Flag } from "effect/cli"
 import { formatLine } from "../domain/Corpus.ts"
 import type { Document } from "../domain/Document.ts"
 import type { ScoredTrajectory } from "../domain/Outcome.ts"
@@ -18,15 +18,18 @@ import * as QuestionsMemory from "../layers/questions/QuestionsMemory.ts"
 import * as Evaluate from "../programs/Evaluate.ts"
 import * as Rollout from "../programs/Rollout.ts"
 import * as ScoredRollouts from "../programs/ScoredRollouts.ts"
+import * as Train from "../programs/Train.ts"
 import { rolloutOptions } from "../programs/train/Collect.ts"
+import { Checkpoints } from "../services/Checkpoints.ts"
 import { Retriever } from "../services/Retriever.ts"
 import { deviceNames } from "./deviceFlag.ts"
 import { evaluateBoth, heldOutExam, lunrOf } from "./heldOutExam.ts"
-import { invocation } from "./invocation.ts"
+import { invocation, startCommand } from "./invocation.ts"
 import * as RunFolder from "./runFolder.ts"
+import * as StartJob from "./startJob.ts"
 import { comparisonTable, pairView, Report } from "./startView.ts"
 import { style as terminalStyle } from "./style.ts"
-import { trainRun } from "./trainRun.ts"
+import * as TrainRun from "./trainRun.ts"
 import { servicesOf } from "./trainServices.ts"
 import { userError } from "./userError.ts"
 
@@ -59,10 +62,17 @@ const flags = {
     Flag.withMetavar("DIR"),
     Flag.withDescription("Where the run's directory is made"),
     Flag.withDefault("runs")
+  ),
+  resume: Flag.String("resume").pipe(
+    Flag.withMetavar("RUN"),
+    Flag.withDescription("Go on with an interrupted start in this directory, with its own seed, steps and questions"),
+    Flag.optional
   )
 }
 
 type Input = Command.Command.Config.Infer<typeof flags>
+
+type Opened = Effect.Success<ReturnType<typeof StartJob.open>>
 
 const encodeReport = Schema.encodeEffect(Schema.fromJsonString(Report))
 
@@ -81,41 +91,6 @@ const questionsText = (questions: ReadonlyArray<Question>): string =>
     ).join("\n")
   }\n`
 
-/** The recipe of `docs/learning.md`: GRPO, 32 questions in groups of 8, one passage a search, four updates a step. */
-const settings = (folder: RunFolder.RunFolder, input: Input): Schema.Json => ({
-  algorithm: "grpo",
-  seed: input.seed,
-  steps: input.steps,
-  device: input.device,
-  questions: { train: `${folder.world}/train.jsonl`, evaluate: `${folder.world}/held-out.jsonl` },
-  retriever: { kind: "lunr", corpus: `${folder.world}/corpus.jsonl` },
-  rollout: {
-    prompts: 32,
-    groupSize: 8,
-    topK: 1,
-    maxTurns: 4,
-    maxPromptTokens: 64,
-    maxResponseTokens: 24,
-    maxObservationTokens: 60,
-    maxContextTokens: 384
-  },
-  update: { miniBatches: 4, microBatchTokens: 8192, shuffle: true },
-  loss: { entropyCoefficient: 0 },
-  kl: { coefficient: 0.001 },
-  optimizer: {
-    learningRate: 2e-4,
-    schedule: { kind: "constant", warmupRatio: 0 },
-    adamW: { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0, maxGradNorm: 1 }
-  },
-  evaluation: {
-    every: 5,
-    beforeTraining: false,
-    questions: 128,
-    corpus: `${folder.world}/held-out-corpus.jsonl`
-  },
-  checkpoints: { every: 1, keepLast: 2, keepBest: false }
-})
-
 /** Greedy rollouts of a few questions of two hops, to show one of them before and after. */
 const examples = Effect.fnUntraced(function*(config: RunConfig, questions: ReadonlyArray<Question>) {
   const chosen = questions.filter((question) => question.hops === 2).slice(0, 16)
@@ -132,12 +107,23 @@ const examples = Effect.fnUntraced(function*(config: RunConfig, questions: Reado
   )
 })
 
-const program = Effect.fnUntraced(function*(input: Input) {
+/** Trains what is left to train: the policy of a part that had ended before is restored. */
+const trainRest = (options: TrainRun.Options) =>
+  Effect.gen(function*() {
+    const latest = options.resume ? yield* Checkpoints.use((checkpoints) => checkpoints.latest) : Option.none()
+    if (Option.isSome(latest) && latest.value.step >= options.config.steps) {
+      const { pending, step } = yield* Train.restoreActor(latest.value)
+      if (pending === null) return yield* Console.log(`trained before, ${step} of ${options.config.steps} steps`)
+    }
+    yield* TrainRun.trainRun(options)
+  }).pipe(Effect.catchIf((error) => !CliError.isCliError(error), (error) => Effect.fail(userError(error))))
+
+const program = Effect.fnUntraced(function*(input: Input, { folder, job }: Opened) {
   const style = yield* terminalStyle
   const command = yield* invocation
-  const folder = yield* RunFolder.create(input.runs, "start")
-  const training = HeldOut.exam({ seed: `start/${input.seed}`, count: 2000 })
-  const heldOut = heldOutExam(input.seed, input.questions)
+  const resume = Option.isSome(input.resume)
+  const training = HeldOut.exam({ seed: `start/${job.seed}`, count: 2000 })
+  const heldOut = heldOutExam(job.seed, job.questions)
   yield* Effect.forEach(
     [
       ["corpus", corpusText(World.documents(training.world))],
@@ -150,11 +136,11 @@ const program = Effect.fnUntraced(function*(input: Input) {
   ).pipe(
     Effect.mapError((error) => userError(error))
   )
-  const config = yield* RunFolder.resolve(settings(folder, input))
+  const config = yield* RunFolder.resolve(StartJob.settings(folder, job))
   yield* RunFolder.writeConfig(folder, config)
   yield* Console.log([
     style.heading("Search-R1 on an encyclopedia of a world that exists for this run only"),
-    `run ${folder.directory}`,
+    `${resume ? "going on with" : "run"} ${folder.directory}`,
     `${heldOut.questions.length} questions about another, held-out world are asked before and after.`,
     ""
   ].join("\n"))
@@ -165,11 +151,10 @@ const program = Effect.fnUntraced(function*(input: Input) {
   const main = yield* Effect.gen(function*() {
     const before = yield* inExam(evaluateBoth(config, heldOut.questions))
     const shownBefore = yield* inExam(examples(config, heldOut.questions))
-    yield* trainRun({
+    yield* trainRest({
       folder,
       config,
-      resume: false,
-      resumeCommand: `${command} train --resume ${folder.directory}`,
+      resume,
       evaluation: Stream.fromIterable(heldOut.questions),
       evaluationRetriever: exam
     })
@@ -179,7 +164,7 @@ const program = Effect.fnUntraced(function*(input: Input) {
   }).pipe(
     Effect.provide(Layer.mergeAll(
       servicesOf(folder, config),
-      QuestionsMemory.layer(training.questions, { seed: input.seed })
+      QuestionsMemory.layer(training.questions, { seed: job.seed })
     ))
   )
 
@@ -193,12 +178,7 @@ const program = Effect.fnUntraced(function*(input: Input) {
   const aloneFolder = yield* RunFolder.at(`${folder.directory}/no-search`)
   yield* RunFolder.writeConfig(aloneFolder, alone)
   const baseline = yield* Effect.gen(function*() {
-    yield* trainRun({
-      folder: aloneFolder,
-      config: alone,
-      resume: false,
-      resumeCommand: `${command} train --resume ${aloneFolder.directory}`
-    })
+    yield* trainRest({ folder: aloneFolder, config: alone, resume })
     return yield* inExam(Evaluate.run(Stream.fromIterable(heldOut.questions), {
       ...rolloutOptions(alone),
       groupSize: 1,
@@ -207,7 +187,7 @@ const program = Effect.fnUntraced(function*(input: Input) {
   }).pipe(
     Effect.provide(Layer.mergeAll(
       servicesOf(aloneFolder, alone),
-      QuestionsMemory.layer(training.questions, { seed: input.seed })
+      QuestionsMemory.layer(training.questions, { seed: job.seed })
     ))
   )
   const seconds = ((yield* Clock.currentTimeMillis) - started) / 1000
@@ -233,25 +213,34 @@ const program = Effect.fnUntraced(function*(input: Input) {
     "",
     style.heading("Try next"),
     `  ${command} train --resume ${folder.directory} --set steps=40`,
-    `  ${command} evaluate --run ${folder.directory} --seed ${input.seed + 1}`,
+    `  ${command} evaluate --run ${folder.directory} --seed ${job.seed + 1}`,
     `  ${command} ask "${
       heldOut.questions[0]?.question ?? "Who …?"
     }" --run ${folder.directory} --corpus ${folder.world}/held-out-corpus.jsonl`,
     `  ${command} train --help`
   ].join("\n"))
-}, Effect.scoped)
+})
 
 /**
  * @category commands
  * @since 0.1.0
  */
-export const start = Command.make("start", flags, program).pipe(
-  Command.withDescription(
-    "Train the model that ships with the package, by reinforcement learning alone, to search an encyclopedia of a world made for this run; compare before and after on a held-out world, and with the same training without search."
-  ),
-  Command.withShortDescription("Train a small model to search, in minutes"),
-  Command.withExamples([
-    { command: "search-r1 start", description: "The whole job with its defaults" },
-    { command: "search-r1 start --seed 7 --report report.json", description: "Another world, result as JSON" }
-  ])
-)
+export const start = Command.make("start", flags, (input) =>
+  Effect.gen(function*() {
+    const opened = yield* StartJob.open(input)
+    yield* TrainRun.resumable(
+      program(input, opened),
+      opened.folder,
+      `${yield* startCommand} --resume ${opened.folder.directory}`
+    )
+  }).pipe(Effect.scoped)).pipe(
+    Command.withDescription(
+      "Train the model that ships with the package, by reinforcement learning alone, to search an encyclopedia of a world made for this run; compare before and after on a held-out world, and with the same training without search."
+    ),
+    Command.withShortDescription("Train a small model to search, in minutes"),
+    Command.withExamples([
+      { command: "search-r1 start", description: "The whole job with its defaults" },
+      { command: "search-r1 start --seed 7 --report report.json", description: "Another world, result as JSON" },
+      { command: "search-r1 start --resume runs/20260101-120000-start", description: "Go on after Ctrl-C or a crash" }
+    ])
+  )

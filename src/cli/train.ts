@@ -14,7 +14,7 @@ import { deviceNames } from "./deviceFlag.ts"
 import { invocation } from "./invocation.ts"
 import * as RunFolder from "./runFolder.ts"
 import { planText } from "./runPlanView.ts"
-import { trainRun } from "./trainRun.ts"
+import { resumable, trainRun } from "./trainRun.ts"
 import { evaluationRetrieverOf, questionsOf, servicesOf } from "./trainServices.ts"
 import { userError } from "./userError.ts"
 
@@ -162,16 +162,16 @@ export const train = Command.make("train", flags, (input) =>
     yield* RunFolder.writeConfig(folder, config)
     yield* Console.log(`${before.folder === undefined ? "run" : "going on with"} ${folder.directory}`)
     const evaluation = yield* evaluationOf(config)
-    yield* trainRun({
+    const work = trainRun({
       folder,
       config,
       resume: before.folder !== undefined,
-      resumeCommand: `${yield* invocation} train --resume ${folder.directory}`,
       evaluation,
       evaluationRetriever: yield* evaluationRetriever(config)
     }).pipe(
       Effect.provide(Layer.mergeAll(servicesOf(folder, config), questionsOf(questions, config)))
     )
+    yield* resumable(work, folder, `${yield* invocation} train --resume ${folder.directory}`)
     yield* Console.log(`Done. ${folder.directory} holds log and checkpoints.`)
   }).pipe(Effect.scoped)).pipe(
     Command.withDescription(

@@ -31,8 +31,6 @@ export interface Options {
   readonly folder: RunFolder
   readonly config: RunConfig
   readonly resume: boolean
-  /** The command that takes an interrupted run up again. */
-  readonly resumeCommand: string
   readonly evaluation?: Stream.Stream<Question, QuestionsUnreadable> | undefined
   readonly evaluationRetriever?: Retriever["Service"] | undefined
 }
@@ -44,7 +42,7 @@ export interface Options {
  * @since 0.1.0
  */
 export const trainRun = Effect.fn("Cli.trainRun")(function*(options: Options) {
-  const { config, folder, resume, resumeCommand } = options
+  const { config, resume } = options
   const style = yield* terminalStyle
   const started = yield* Clock.currentTimeMillis
   let made = 0
@@ -62,9 +60,6 @@ export const trainRun = Effect.fn("Cli.trainRun")(function*(options: Options) {
   }).pipe(
     Stream.mapEffect(report),
     Stream.runLast,
-    Effect.onInterrupt(() =>
-      Console.error(`\nInterrupted. ${folder.directory} holds the last whole step; go on with\n  ${resumeCommand}`)
-    ),
     Effect.catchTag(
       "NothingToDo",
       (error) => Effect.fail(Object.assign(userError(error), { [Runtime.errorExitCode]: nothingToDoExitCode }))
@@ -72,3 +67,15 @@ export const trainRun = Effect.fn("Cli.trainRun")(function*(options: Options) {
     Effect.catchIf((error) => !CliError.isCliError(error), (error) => Effect.fail(userError(error)))
   )
 })
+
+/**
+ * Tells, when work in a run's directory was interrupted, how to go on with it.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const resumable = <A, E, R>(work: Effect.Effect<A, E, R>, folder: RunFolder, command: string) =>
+  Effect.onInterrupt(
+    work,
+    () => Console.error(`\nInterrupted. ${folder.directory} holds what was finished; go on with\n  ${command}`)
+  )

@@ -1,0 +1,106 @@
+/**
+ * The job of `search-r1 start` in its directory.
+ *
+ * @since 0.1.0
+ */
+import { Effect, FileSystem, Option, Schema } from "effect"
+import * as AtomicFile from "../layers/atomicFile.ts"
+import { deviceNames } from "./deviceFlag.ts"
+import * as RunFolder from "./runFolder.ts"
+import { userError } from "./userError.ts"
+
+/**
+ * What a start is made with. It stays in its directory, so that it can be taken up again.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const Job = Schema.Struct({
+  seed: Schema.Natural,
+  steps: Schema.Natural,
+  questions: Schema.Natural,
+  device: Schema.Literals(deviceNames)
+})
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type Job = typeof Job.Type
+
+const JobText = Schema.fromJsonString(Job)
+
+/**
+ * The recipe of `docs/learning.md`: GRPO, 32 questions in groups of 8, one passage a search, four updates a step.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const settings = (folder: RunFolder.RunFolder, job: Job): Schema.Json => ({
+  algorithm: "grpo",
+  seed: job.seed,
+  steps: job.steps,
+  device: job.device,
+  questions: { train: `${folder.world}/train.jsonl`, evaluate: `${folder.world}/held-out.jsonl` },
+  retriever: { kind: "lunr", corpus: `${folder.world}/corpus.jsonl` },
+  rollout: {
+    prompts: 32,
+    groupSize: 8,
+    topK: 1,
+    maxTurns: 4,
+    maxPromptTokens: 64,
+    maxResponseTokens: 24,
+    maxObservationTokens: 60,
+    maxContextTokens: 384
+  },
+  update: { miniBatches: 4, microBatchTokens: 8192, shuffle: true },
+  loss: { entropyCoefficient: 0 },
+  kl: { coefficient: 0.001 },
+  optimizer: {
+    learningRate: 2e-4,
+    schedule: { kind: "constant", warmupRatio: 0 },
+    adamW: { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0, maxGradNorm: 1 }
+  },
+  evaluation: {
+    every: 5,
+    beforeTraining: false,
+    questions: 128,
+    corpus: `${folder.world}/held-out-corpus.jsonl`
+  },
+  checkpoints: { every: 1, keepLast: 2, keepBest: false }
+})
+
+const jobFile = (folder: RunFolder.RunFolder): string => `${folder.directory}/start.json`
+
+/**
+ * Makes a directory for a new job, or finds that of the job to go on with.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const open = Effect.fnUntraced(function*(
+  input: Job & { readonly runs: string; readonly resume: Option.Option<string> }
+) {
+  const fs = yield* FileSystem.FileSystem
+  if (Option.isSome(input.resume)) {
+    const folder = yield* RunFolder.at(input.resume.value)
+    const job = yield* fs.readFileString(jobFile(folder)).pipe(
+      Effect.flatMap(Schema.decodeEffect(JobText)),
+      Effect.mapError(() =>
+        userError(
+          `${folder.directory} was not made by start.`,
+          `A run of "search-r1 train" goes on with "search-r1 train --resume ${folder.directory}".`
+        )
+      )
+    )
+    return { folder, job }
+  }
+  const { device, questions, seed, steps } = input
+  const job: Job = { seed, steps, questions, device }
+  const folder = yield* RunFolder.create(input.runs, "start")
+  yield* Effect.flatMap(
+    Effect.orDie(Schema.encodeEffect(JobText)(job)),
+    (text) => AtomicFile.writeString(jobFile(folder), `${text}\n`)
+  ).pipe(Effect.mapError((error) => userError(error)))
+  return { folder, job }
+})
