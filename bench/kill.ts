@@ -20,7 +20,9 @@ export const run = async (args: ReadonlyArray<string>) => {
   const kills = Number(values.kills)
   const directory = await mkdtemp(join(tmpdir(), "search-r1-kill-"))
   try {
-    return { ...await killedRun({ directory, kills, steps: 3 * kills, seed: values.seed, algorithm: values.algorithm }) }
+    return {
+      ...await killedRun({ directory, kills, steps: 3 * kills, seed: values.seed, algorithm: values.algorithm })
+    }
   } finally {
     await rm(directory, { recursive: true, force: true })
   }

@@ -141,7 +141,9 @@ export const killedRun = async (options: {
       made++
       const from = resumedAt.at(-1)
       process.stderr.write(
-        `kill ${made} of ${kills} after ${Math.round(run.elapsed())} ms, ${from === -1 ? "begun" : `from step ${from}`}\n`
+        `kill ${made} of ${kills} after ${Math.round(run.elapsed())} ms, ${
+          from === -1 ? "begun" : `from step ${from}`
+        }\n`
       )
       continue
     }

@@ -10,12 +10,14 @@ import { device } from "./device.ts"
 import { evaluate } from "./evaluate.ts"
 import { index } from "./indexes.ts"
 import { logits } from "./logits.ts"
+import { modelExport } from "./modelExport.ts"
 import { pretrain } from "./pretrain.ts"
 import { rollout } from "./rollout.ts"
 import { runs } from "./runs.ts"
 import { score } from "./score.ts"
 import { search } from "./search.ts"
 import { serve } from "./serve.ts"
+import { sft } from "./sft.ts"
 import { start } from "./start.ts"
 import { train } from "./train.ts"
 import { world } from "./world.ts"
@@ -27,6 +29,8 @@ export const commands = [
   ask,
   runs,
   pretrain,
+  sft,
+  modelExport,
   world,
   search,
   index,

@@ -6,7 +6,34 @@
 import { Clock, Console, Effect, Ref, Schedule, type Scope } from "effect"
 
 /**
- * Counts finished units and tells every `every` how many there are and how many a second; short work stays silent.
+ * A duration in the largest two of hours, minutes and seconds.
+ *
+ * @category formatting
+ * @since 0.1.0
+ */
+export const time = (seconds: number): string => {
+  const whole = Math.max(0, Math.round(seconds))
+  return whole < 60 ? `${whole} s` : whole < 3600
+    ? `${Math.floor(whole / 60)} m ${whole % 60} s`
+    : `${Math.floor(whole / 3600)} h ${Math.floor(whole % 3600 / 60)} m`
+}
+
+/**
+ * What work reports to. `tick` counts one unit more, `advance` several; `reached` sets the count, with something to say
+ * about it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Progress {
+  readonly tick: Effect.Effect<void>
+  readonly advance: (units: number) => Effect.Effect<void>
+  readonly reached: (units: number, note?: string) => Effect.Effect<void>
+}
+
+/**
+ * Counts finished units and tells every three seconds how many there are, how many a second and how long the rest will
+ * take; short work stays silent.
  *
  * @category constructors
  * @since 0.1.0
@@ -14,24 +41,26 @@ import { Clock, Console, Effect, Ref, Schedule, type Scope } from "effect"
 export const progress = Effect.fnUntraced(function*(options: {
   readonly unit: string
   readonly total?: number | undefined
-}): Effect.fn.Return<
-  { readonly tick: Effect.Effect<void>; readonly advance: (units: number) => Effect.Effect<void> },
-  never,
-  Scope.Scope
-> {
-  const count = yield* Ref.make(0)
+}): Effect.fn.Return<Progress, never, Scope.Scope> {
+  const state = yield* Ref.make({ done: 0, first: 0, note: "" })
   const started = yield* Clock.currentTimeMillis
   const tell = Effect.gen(function*() {
-    const done = yield* Ref.get(count)
+    const { done, first, note } = yield* Ref.get(state)
     const seconds = ((yield* Clock.currentTimeMillis) - started) / 1000
-    const rate = done / seconds
+    const rate = (done - first) / seconds
     const of = options.total === undefined ? "" : ` of ${options.total}`
-    const left = options.total === undefined || rate === 0
-      ? ""
-      : `, ${Math.ceil((options.total - done) / rate)} s left`
-    yield* Console.error(`${done}${of} ${options.unit} · ${rate.toFixed(rate < 10 ? 1 : 0)}/s${left}`)
+    const left = options.total === undefined || rate === 0 ? "" : `, ${time((options.total - done) / rate)} left`
+    yield* Console.error(
+      `${done}${of} ${options.unit} · ${note === "" ? "" : `${note} · `}${rate.toFixed(rate < 10 ? 1 : 0)}/s${left}`
+    )
   })
   yield* tell.pipe(Effect.delay("3 seconds"), Effect.repeat(Schedule.forever), Effect.forkScoped)
-  const advance = (units: number) => Ref.update(count, (done) => done + units)
-  return { tick: advance(1), advance }
+  const advance = (units: number) => Ref.update(state, (now) => ({ ...now, done: now.done + units }))
+  return {
+    tick: advance(1),
+    advance,
+    // what a resumed run had done before says nothing about its speed now
+    reached: (units, note = "") =>
+      Ref.update(state, ({ done, first }) => ({ done: units, first: done === 0 ? units - 1 : first, note }))
+  }
 })

@@ -1,32 +1,37 @@
 /**
- * `search-r1 rollout`: questions against a scripted or recorded policy and a real retriever.
+ * `search-r1 rollout`: questions against a model, a scripted or a recorded policy, and a real retriever.
  *
  * @since 0.1.0
  */
-import { Console, Effect, Layer, Option, Schema, Stream } from "effect"
+import { Console, Effect, Option, Schema, Stream } from "effect"
 import { Command, Flag } from "effect/cli"
 import * as Metrics from "../domain/Metrics.ts"
 import type { Failed, ScoredTrajectory } from "../domain/Outcome.ts"
 import * as Presets from "../domain/Presets.ts"
-import { greedy } from "../domain/Sampling.ts"
-import * as PolicyReplay from "../layers/policy/PolicyReplay.ts"
-import * as QuestionsFile from "../layers/questions/QuestionsFile.ts"
 import * as RewardExactMatch from "../layers/reward/RewardExactMatch.ts"
 import * as RewardF1 from "../layers/reward/RewardF1.ts"
 import * as RewardFormat from "../layers/reward/RewardFormat.ts"
-import * as TokenizerBytes from "../layers/tokenizer/TokenizerBytes.ts"
 import * as FairScheduler from "../programs/FairScheduler.ts"
 import * as Rollout from "../programs/Rollout.ts"
 import { RolloutLine } from "../programs/rollout/Record.ts"
 import * as ScoredRollouts from "../programs/ScoredRollouts.ts"
+import { deviceFlags } from "./deviceFlag.ts"
 import { lineWriter } from "./lineWriter.ts"
-import { layerScript, promptsOf, questionOf, readTrajectories } from "./policyScript.ts"
 import { progress } from "./progress.ts"
 import { retrieverFlags, retrieverLayer } from "./retrieverFlags.ts"
+import { source } from "./rolloutPolicy.ts"
 import { questionTable, totals } from "./rolloutSummary.ts"
 import { style as terminalStyle } from "./style.ts"
+import * as TrainedPolicy from "./trainedPolicy.ts"
 import { trajectoryView } from "./trajectoryView.ts"
 import { userError } from "./userError.ts"
+
+const optionalCount = (name: string, description: string) =>
+  Flag.Int(name).pipe(
+    Flag.withSchema(Schema.Int.check(Schema.isGreaterThan(0))),
+    Flag.withDescription(description),
+    Flag.optional
+  )
 
 const count = (name: string, value: number, description: string) =>
   Flag.Int(name).pipe(
@@ -54,6 +59,28 @@ const flags = {
     Flag.withDescription("A recorded policy: trajectories that --out wrote (their questions are used)"),
     Flag.optional
   ),
+  model: Flag.String("model").pipe(
+    Flag.withMetavar("DIR"),
+    Flag.withDescription("A model as policy: a folder in Hugging Face's layout"),
+    Flag.optional
+  ),
+  run: Flag.String("run").pipe(
+    Flag.withMetavar("DIR"),
+    Flag.withDescription("What a run has learned as policy; the run's own limits hold unless others are given"),
+    Flag.optional
+  ),
+  checkpoint: TrainedPolicy.runFlags.checkpoint,
+  temperature: Flag.Finite("temperature").pipe(
+    Flag.withSchema(Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0))),
+    Flag.withDescription("With --model and --run: how freely tokens are drawn; 0 takes the likeliest"),
+    Flag.withDefault(1)
+  ),
+  seed: Flag.Int("seed").pipe(
+    Flag.withSchema(Schema.Natural),
+    Flag.withDescription("With --model and --run: another seed draws other rollouts"),
+    Flag.withDefault(0)
+  ),
+  ...deviceFlags,
   strict: Flag.Boolean("strict").pipe(
     Flag.withDescription("With --replay: fail where an observation differs from the recorded one"),
     Flag.withDefault(false)
@@ -71,12 +98,18 @@ const flags = {
   ),
   groupSize: count("group-size", 1, "Rollouts of each question"),
   concurrency: count("concurrency", 64, "Rollouts in flight at once"),
-  maxTurns: count("max-turns", 4, "Generations that may search; one without search follows"),
-  topK: count("top-k", 3, "Passages per search"),
-  maxPromptTokens: count("max-prompt-tokens", 4096, "Tokens (here bytes) of a prompt"),
-  maxResponseTokens: count("max-response-tokens", 2000, "Tokens (here bytes) of a generation"),
-  maxObservationTokens: count("max-observation-tokens", 4000, "Tokens (here bytes) of an observation"),
-  maxContextTokens: count("max-context-tokens", 32_768, "Tokens (here bytes) of prompt and response together"),
+  maxTurns: optionalCount("max-turns", "Generations that may search; one without search follows (default 4)"),
+  topK: optionalCount("top-k", "Passages per search (default 3)"),
+  maxPromptTokens: optionalCount(
+    "max-prompt-tokens",
+    "Tokens of a prompt (default 2048; scripted and recorded policies count bytes: 4096)"
+  ),
+  maxResponseTokens: optionalCount("max-response-tokens", "Tokens of a generation (default 500; bytes: 2000)"),
+  maxObservationTokens: optionalCount("max-observation-tokens", "Tokens of an observation (default 500; bytes: 4000)"),
+  maxContextTokens: optionalCount(
+    "max-context-tokens",
+    "Tokens of prompt and response together (default 4096; bytes: 32768)"
+  ),
   deadline: Flag.String("deadline").pipe(
     Flag.withSchema(Schema.DurationFromString),
     Flag.withMetavar("DURATION"),
@@ -128,56 +161,30 @@ const rewardLayer = (input: Input) => {
   }
 }
 
-const prompts = (input: Input) =>
-  Option.match(input.limit, { onNone: () => promptsOf, onSome: (limit) => Stream.take(promptsOf, limit) })
-
-const source = Effect.fnUntraced(function*(input: Input) {
-  if (Option.isSome(input.replay)) {
-    const recorded = yield* readTrajectories(input.replay.value)
-    const instances = new Map(
-      recorded.map((trajectory): [string, Rollout.PromptInstance] => [trajectory.promptKey, trajectory])
-    )
-    return {
-      prompts: Stream.fromIterable(instances.values()),
-      policy: PolicyReplay.layer(recorded, { observations: input.strict ? "check" : "ignore" }),
-      groupSize: Math.max(1, ...recorded.map((trajectory) => trajectory.sample + 1))
-    }
-  }
-  if (Option.isNone(input.questions) || Option.isNone(input.script)) {
-    return yield* userError(
-      "A rollout needs questions and a policy.",
-      "Give --questions FILE with --script FILE, or --replay FILE with what an earlier run wrote."
-    )
-  }
-  return {
-    prompts: Stream.provide(prompts(input), QuestionsFile.layer({ paths: [input.questions.value] })),
-    policy: layerScript(input.script.value, questionOf),
-    groupSize: input.groupSize
-  }
-})
-
 /**
  * @category commands
  * @since 0.1.0
  */
 export const rollout = Command.make("rollout", flags, (input) =>
   Effect.gen(function*() {
-    const { groupSize, policy, prompts } = yield* source(input)
+    const { groupSize, limits, policy, prompts } = yield* source(input)
+    const base = { ...Rollout.defaults, ...limits }
     const { tick } = yield* progress({ unit: "rollouts" })
     const outcomes = ScoredRollouts.score(Rollout.outcomes(prompts, {
+      ...base,
       groupSize,
+      seed: String(input.seed),
       concurrency: input.concurrency,
       order: "input",
       ...Option.match(input.deadline, { onNone: () => ({}), onSome: (deadline) => ({ deadline }) }),
       template: input.template,
       doSearch: !input.noSearch,
-      maxTurns: input.maxTurns,
-      topK: input.topK,
-      maxPromptTokens: input.maxPromptTokens,
-      maxResponseTokens: input.maxResponseTokens,
-      maxObservationTokens: input.maxObservationTokens,
-      maxContextTokens: input.maxContextTokens,
-      sampling: greedy,
+      maxTurns: Option.getOrElse(input.maxTurns, () => base.maxTurns),
+      topK: Option.getOrElse(input.topK, () => base.topK),
+      maxPromptTokens: Option.getOrElse(input.maxPromptTokens, () => base.maxPromptTokens),
+      maxResponseTokens: Option.getOrElse(input.maxResponseTokens, () => base.maxResponseTokens),
+      maxObservationTokens: Option.getOrElse(input.maxObservationTokens, () => base.maxObservationTokens),
+      maxContextTokens: Option.getOrElse(input.maxContextTokens, () => base.maxContextTokens),
       compat: Presets.compat[input.preset]
     })).pipe(Stream.tap(() => tick))
     const write = Option.isSome(input.out)
@@ -195,7 +202,7 @@ export const rollout = Command.make("rollout", flags, (input) =>
         if (Option.isSome(input.out)) yield* write([yield* Effect.orDie(encodeLine(outcome))])
       })),
       Effect.provide([
-        policy.pipe(Layer.provideMerge(TokenizerBytes.layer)),
+        policy,
         retrieverLayer(input),
         rewardLayer(input),
         FairScheduler.layer
@@ -215,7 +222,7 @@ export const rollout = Command.make("rollout", flags, (input) =>
     }
   }).pipe(Effect.scoped)).pipe(
     Command.withDescription(
-      "Run questions through a scripted or a recorded policy and a real retriever, score them, and write the trajectories."
+      "Run questions through a model, a scripted or a recorded policy and a real retriever, score them, and write the trajectories."
     ),
     Command.withShortDescription("Run questions through a policy and a retriever"),
     Command.withExamples([
@@ -227,6 +234,11 @@ export const rollout = Command.make("rollout", flags, (input) =>
       {
         command: "search-r1 rollout --replay rollouts.jsonl --remote http://127.0.0.1:8000/retrieve",
         description: "The same policy texts against another retriever"
+      },
+      {
+        command:
+          "search-r1 rollout --questions train.jsonl --run runs/20260101-120000-grpo --corpus corpus.jsonl --group-size 8 --out rollouts.jsonl",
+        description: "Eight samples a question of what a run has learned, for search-r1 sft --min-reward 1"
       }
     ])
   )

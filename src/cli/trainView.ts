@@ -5,17 +5,11 @@
  */
 import type { Evaluation } from "../programs/Evaluate.ts"
 import type { StepReport } from "../programs/Train.ts"
+import { time } from "./progress.ts"
 import type { Style } from "./style.ts"
 
 const short = (value: number | undefined, digits = 2): string =>
   value === undefined ? "–" : value.toFixed(digits).replace(/^(-?)0\./, "$1.")
-
-const time = (seconds: number): string => {
-  const whole = Math.max(0, Math.round(seconds))
-  return whole < 60 ? `${whole} s` : whole < 3600
-    ? `${Math.floor(whole / 60)} m ${whole % 60} s`
-    : `${Math.floor(whole / 3600)} h ${Math.floor(whole % 3600 / 60)} m`
-}
 
 const failures = (counts: Readonly<Record<string, number>>, style: Style): string => {
   const texts = Object.entries(counts).map(([name, count]) => `${count} ${name}`)

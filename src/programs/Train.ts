@@ -118,6 +118,7 @@ const evaluationMetrics = (evaluation: Evaluate.Evaluation | null): Record<strin
   evaluation === null ? {} : {
     "val/em": evaluation.total.em,
     "val/searches": evaluation.total.searches,
+    "val/failed": evaluation.failed,
     ...Object.fromEntries(
       Object.entries(evaluation.dataSources).map(([name, scores]) => [`val/test_score/${name}`, scores.em])
     ),

@@ -59,7 +59,10 @@ describe("search-r1 rollout", () => {
 
   it.live("says what is wrong with its input", () =>
     Effect.gen(function*() {
-      assert.include(yield* message(), "--questions FILE with --script FILE, or --replay FILE")
+      assert.include(
+        yield* message(),
+        "--questions FILE with one of --model DIR, --run DIR and --script FILE, or --replay FILE"
+      )
       assert.include(yield* message(...demoFlags.with(1, "missing.jsonl")), "missing.jsonl: there is no such file")
       assert.include(yield* message(...demoFlags.with(3, corpus)), `${corpus}:1: `)
       assert.include(yield* message("--questions", questions, "--script", script), "--corpus FILE")

@@ -1,0 +1,117 @@
+/**
+ * The policies that `search-r1 rollout` can run: a model, what a run has learned, a script, a recording.
+ *
+ * @since 0.1.0
+ */
+import { Effect, Layer, Option, Stream } from "effect"
+import { greedy, onPolicy } from "../domain/Sampling.ts"
+import * as Pretrained from "../layers/model/Pretrained.ts"
+import * as PolicyEngine from "../layers/policy/PolicyEngine.ts"
+import * as PolicyReplay from "../layers/policy/PolicyReplay.ts"
+import * as QuestionsFile from "../layers/questions/QuestionsFile.ts"
+import * as TokenizerBytes from "../layers/tokenizer/TokenizerBytes.ts"
+import type * as Rollout from "../programs/Rollout.ts"
+import { rolloutOptions } from "../programs/train/Collect.ts"
+import { Tokenizer } from "../services/Tokenizer.ts"
+import type { DeviceName } from "./deviceFlag.ts"
+import { layerScript, promptsOf, questionOf, readTrajectories } from "./policyScript.ts"
+import * as TrainedPolicy from "./trainedPolicy.ts"
+import { userError } from "./userError.ts"
+
+interface Input {
+  readonly questions: Option.Option<string>
+  readonly script: Option.Option<string>
+  readonly replay: Option.Option<string>
+  readonly model: Option.Option<string>
+  readonly run: Option.Option<string>
+  readonly checkpoint: string
+  readonly temperature: number
+  readonly device: DeviceName
+  readonly strict: boolean
+  readonly limit: Option.Option<number>
+  readonly groupSize: number
+}
+
+const prompts = (input: Input) =>
+  Option.match(input.limit, { onNone: () => promptsOf, onSome: (limit) => Stream.take(promptsOf, limit) })
+
+/** Scripted and recorded policies speak in bytes, which take more room than tokens. */
+const inBytes = {
+  maxPromptTokens: 4096,
+  maxResponseTokens: 2000,
+  maxObservationTokens: 4000,
+  maxContextTokens: 32_768,
+  sampling: greedy
+} satisfies Partial<Rollout.Options>
+
+const friendly = <A, E extends Error, R>(layer: Layer.Layer<A, E, R>) =>
+  Layer.catch(layer, (error) => Layer.effectContext(Effect.fail(userError(error))))
+
+const questionsOf = Effect.fnUntraced(function*(input: Input) {
+  if (Option.isSome(input.questions)) {
+    return Stream.provide(prompts(input), QuestionsFile.layer({ paths: [input.questions.value] }))
+  }
+  return yield* userError("A rollout needs questions and a policy.", "Give --questions FILE.")
+})
+
+const modelPolicy = (path: string, input: Input) => {
+  const tokenizer = Layer.effect(Tokenizer, Effect.map(Pretrained.open(path), (opened) => opened.tokenizer))
+  return friendly(Layer.merge(PolicyEngine.layer({ model: path, device: input.device }), tokenizer))
+}
+
+const runPolicy = (run: TrainedPolicy.Run, checkpoint: string) => {
+  const untrained = TrainedPolicy.layer(run)
+  return Layer.effectDiscard(TrainedPolicy.restore(run, checkpoint)).pipe(Layer.provideMerge(untrained))
+}
+
+/**
+ * Prompts, policy with its tokenizer, and the limits that go with it.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const source = Effect.fnUntraced(function*(input: Input) {
+  const named = [input.script, input.replay, input.model, input.run].filter(Option.isSome).length
+  if (named !== 1) {
+    return yield* userError(
+      named === 0 ? "A rollout needs questions and a policy." : "A rollout has one policy.",
+      "Give --questions FILE with one of --model DIR, --run DIR and --script FILE, or --replay FILE with what an earlier run wrote."
+    )
+  }
+  const { groupSize } = input
+  const sampling = { ...onPolicy, temperature: input.temperature }
+  if (Option.isSome(input.replay)) {
+    const recorded = yield* readTrajectories(input.replay.value)
+    const instances = new Map(
+      recorded.map((trajectory): [string, Rollout.PromptInstance] => [trajectory.promptKey, trajectory])
+    )
+    return {
+      prompts: Stream.fromIterable(instances.values()),
+      policy: PolicyReplay.layer(recorded, { observations: input.strict ? "check" : "ignore" }).pipe(
+        Layer.provideMerge(TokenizerBytes.layer)
+      ),
+      groupSize: Math.max(1, ...recorded.map((trajectory) => trajectory.sample + 1)),
+      limits: inBytes
+    }
+  }
+  const asked = yield* questionsOf(input)
+  if (Option.isSome(input.run)) {
+    const run = yield* TrainedPolicy.open({ run: input.run.value, device: Option.some(input.device) })
+    return {
+      prompts: asked,
+      policy: runPolicy(run, input.checkpoint),
+      groupSize,
+      limits: { ...rolloutOptions(run.config), sampling }
+    }
+  }
+  if (Option.isSome(input.model)) {
+    return { prompts: asked, policy: modelPolicy(input.model.value, input), groupSize, limits: { sampling } }
+  }
+  const script = Option.getOrElse(input.script, () => "")
+  return {
+    prompts: asked,
+    policy: layerScript(script, questionOf).pipe(Layer.provideMerge(TokenizerBytes.layer)),
+    groupSize,
+    limits: inBytes
+  }
+})

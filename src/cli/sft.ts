@@ -1,0 +1,268 @@
+/**
+ * `search-r1 sft`: supervised fine-tuning on recorded trajectories.
+ *
+ * @since 0.1.0
+ */
+import { Console, Effect, FileSystem, Layer, Option, Path, Schema, Stream } from "effect"
+import { Argument, CliError, Command, Flag } from "effect/cli"
+import * as AdamW from "../domain/AdamW.ts"
+import { contextLength } from "../domain/ModelConfig.ts"
+import * as AtomicFile from "../layers/atomicFile.ts"
+import * as CheckpointsFileSystem from "../layers/checkpoints/CheckpointsFileSystem.ts"
+import * as HuggingFaceWriter from "../layers/model/HuggingFaceWriter.ts"
+import * as Pretrained from "../layers/model/Pretrained.ts"
+import * as PolicyEngine from "../layers/policy/PolicyEngine.ts"
+import * as Finetune from "../programs/Finetune.ts"
+import { Tokenizer } from "../services/Tokenizer.ts"
+import { shippedModel } from "./assets.ts"
+import { deviceFlags } from "./deviceFlag.ts"
+import { invocation } from "./invocation.ts"
+import { exportPolicy } from "./modelExport.ts"
+import { progress } from "./progress.ts"
+import { digestOf, readExamples } from "./sftData.ts"
+import * as TrainedPolicy from "./trainedPolicy.ts"
+import { userError } from "./userError.ts"
+
+const positive = (name: string, value: number, description: string) =>
+  Flag.Int(name).pipe(
+    Flag.withSchema(Schema.Int.check(Schema.isGreaterThan(0))),
+    Flag.withMetavar("N"),
+    Flag.withDescription(description),
+    Flag.withDefault(value)
+  )
+
+const flags = {
+  directory: Argument.String("directory").pipe(
+    Argument.withDescription("Where the model is saved: config.json, model.safetensors, the tokenizer, sft.json")
+  ),
+  data: Flag.String("data").pipe(
+    Flag.withMetavar("FILE"),
+    Flag.withDescription(
+      "Trajectories: JSON lines (or one JSON array, also .gz) as rollout and train write them, conversations {\"messages\":[{\"role\",\"content\"}]}, or {\"question\",\"golden_answers\",\"response\"}; may be repeated"
+    ),
+    Flag.atLeast(1)
+  ),
+  minReward: Flag.Finite("min-reward").pipe(
+    Flag.withMetavar("R"),
+    Flag.withDescription(
+      "Learn only from trajectories with at least this reward (rejection sampling); exact match where none is recorded"
+    ),
+    Flag.optional
+  ),
+  validate: Flag.String("validate").pipe(
+    Flag.withMetavar("FILE"),
+    Flag.withDescription("Trajectories whose loss is reported before, after each epoch and at the end"),
+    Flag.atLeast(0)
+  ),
+  model: Flag.String("model").pipe(
+    Flag.withMetavar("DIR"),
+    Flag.withDescription("Start from this model; the one that ships with the package unless given"),
+    Flag.optional
+  ),
+  run: Flag.String("run").pipe(
+    Flag.withMetavar("DIR"),
+    Flag.withDescription("Start from what this run has learned"),
+    Flag.optional
+  ),
+  checkpoint: TrainedPolicy.runFlags.checkpoint,
+  epochs: positive("epochs", 1, "Passes over the trajectories, each in another order"),
+  batchSize: positive("batch-size", 32, "Trajectories of an update"),
+  learningRate: Flag.Finite("learning-rate").pipe(
+    Flag.withAlias("l"),
+    Flag.withSchema(Schema.Finite.check(Schema.isGreaterThan(0))),
+    Flag.withMetavar("RATE"),
+    Flag.withDescription("Highest learning rate; it decays linearly to 0"),
+    Flag.withDefault(1e-5)
+  ),
+  warmup: Flag.Finite("warmup").pipe(
+    Flag.withSchema(Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1 }))),
+    Flag.withMetavar("SHARE"),
+    Flag.withDescription("Share of the updates in which the learning rate rises"),
+    Flag.withDefault(0.03)
+  ),
+  seed: Flag.String("seed").pipe(
+    Flag.withDescription("Any text; decides the order of the trajectories"),
+    Flag.withDefault("0")
+  ),
+  skipBad: Flag.Boolean("skip-bad").pipe(
+    Flag.withDescription("Leave records out that cannot be read instead of ending"),
+    Flag.withDefault(false)
+  ),
+  microBatchTokens: positive("micro-batch-tokens", 8192, "Tokens that the device holds at once"),
+  checkpointEvery: positive("checkpoint-every", 50, "Steps between two checkpoints, from which --resume goes on"),
+  resume: Flag.Boolean("resume").pipe(
+    Flag.withDescription("Go on from the newest checkpoint (with the same data and settings)"),
+    Flag.withDefault(false)
+  ),
+  force: Flag.Boolean("force").pipe(
+    Flag.withAlias("f"),
+    Flag.withDescription("Begin anew where there is a model or a checkpoint"),
+    Flag.withDefault(false)
+  ),
+  ...deviceFlags
+}
+
+type Input = Command.Command.Config.Infer<typeof flags>
+
+const exists = Effect.fnUntraced(function*(path: string) {
+  const fs = yield* FileSystem.FileSystem
+  return yield* Effect.orElseSucceed(fs.exists(path), () => false)
+})
+
+/** The folder of the model to start from: what a run has learned is written into one first. */
+const beginning = Effect.fnUntraced(function*(input: Input) {
+  if (Option.isNone(input.run)) return Option.getOrElse(input.model, () => shippedModel)
+  if (Option.isSome(input.model)) return yield* userError("Give --model or --run, not both: one start is enough.")
+  const fs = yield* FileSystem.FileSystem
+  const directory = yield* Effect.mapError(
+    fs.makeTempDirectoryScoped({ prefix: "search-r1-sft-" }),
+    (error) => userError(error)
+  )
+  const run = yield* TrainedPolicy.open({ run: input.run.value, device: Option.some(input.device) })
+  yield* exportPolicy(run, input.checkpoint, `${directory}/model`, "float32")
+  return `${directory}/model`
+})
+
+const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`
+
+const program = Effect.fnUntraced(function*(input: Input) {
+  const fs = yield* FileSystem.FileSystem
+  const { join, resolve } = yield* Path.Path
+  const checkpoints = join(input.directory, "checkpoints")
+  const there = (yield* exists(join(input.directory, "config.json"))) || (yield* exists(checkpoints))
+  if (there && !input.resume && !input.force) {
+    return yield* userError(
+      `${input.directory} holds a model or a checkpoint already`,
+      "With --resume its run goes on, with --force it begins anew."
+    )
+  }
+  if (input.force && !input.resume) yield* fs.remove(checkpoints, { recursive: true, force: true })
+
+  const model = yield* beginning(input)
+  const opened = yield* Pretrained.open(model)
+  const limit = contextLength(opened.weights.config)
+  const data = yield* readExamples(input.data, { ...input, limit }).pipe(
+    Effect.provideService(Tokenizer, opened.tokenizer)
+  )
+  const validation = yield* readExamples(input.validate, { minReward: Option.none(), skipBad: input.skipBad, limit })
+    .pipe(Effect.provideService(Tokenizer, opened.tokenizer))
+  const plan: Finetune.Plan = {
+    seed: input.seed,
+    data: digestOf(data.examples),
+    examples: data.examples.length,
+    epochs: input.epochs,
+    batchSize: input.batchSize,
+    learningRate: input.learningRate,
+    schedule: { kind: "linear", warmupRatio: input.warmup, warmupSteps: null, minRatio: 0 },
+    adamW: { ...AdamW.reference, beta2: 0.95, weightDecay: 0 }
+  }
+  const tokens = data.examples.reduce((sum, { ids }) => sum + ids.length, 0)
+  const learned = data.examples.reduce((sum, { weights }) => sum + weights.reduce((a, b) => a + b, 0), 0)
+  yield* Console.error([
+    `${data.examples.length} trajectories of ${data.read}${data.told}`,
+    `${tokens.toLocaleString("en")} tokens, ${learned.toLocaleString("en")} of them the policy's, which are learned`,
+    `${Finetune.steps(plan)} steps`
+  ].join("; "))
+
+  yield* Effect.gen(function*() {
+    const { config, readWeight } = yield* PolicyEngine.Engine
+    const validate = Effect.fnUntraced(function*(when: string) {
+      if (validation.examples.length === 0) return null
+      const loss = yield* Finetune.loss(validation.examples)
+      yield* Console.log(`${when} · validation loss ${loss.toFixed(4)}`)
+      return loss
+    })
+    const before = yield* validate("before")
+    const reporter = yield* progress({ unit: "steps", total: Finetune.steps(plan) })
+    let last: Finetune.StepReport | undefined
+    let epochLoss = { sum: 0, learned: 0 }
+    const losses: Array<number> = []
+    yield* Finetune.run({
+      plan,
+      examples: data.examples,
+      microBatchTokens: input.microBatchTokens,
+      checkpointEvery: input.checkpointEvery,
+      resume: input.resume
+    }).pipe(
+      Stream.runForEach((report) =>
+        Effect.gen(function*() {
+          last = report
+          epochLoss.sum += report.loss * report.learned
+          epochLoss.learned += report.learned
+          yield* reporter.reached(
+            report.step,
+            `loss ${report.loss.toFixed(3)} · gradient ${report.gradNorm.toFixed(2)}`
+          )
+          if (report.step % (report.steps / plan.epochs) !== 0) return
+          const mean = epochLoss.sum / epochLoss.learned
+          losses.push(mean)
+          epochLoss = { sum: 0, learned: 0 }
+          yield* Console.log(`epoch ${report.epoch} of ${plan.epochs} · loss ${mean.toFixed(4)}`)
+          if (report.step < report.steps) yield* validate(`epoch ${report.epoch}`)
+        })
+      ),
+      Effect.catchTag("NothingToDo", () => Console.error("All its steps were made; the model is saved again."))
+    )
+    const after = yield* validate("after")
+    yield* HuggingFaceWriter.save(input.directory, { config, read: readWeight, companionsFrom: model })
+    yield* AtomicFile.writeString(
+      join(input.directory, "sft.json"),
+      json({
+        plan,
+        start: Option.match(input.run, {
+          onNone: () => ({ model: resolve(model) }),
+          onSome: (run) => ({ run: resolve(run), checkpoint: input.checkpoint })
+        }),
+        data: input.data.map((file) => resolve(file)),
+        minReward: Option.getOrNull(input.minReward),
+        read: data.read,
+        steps: last?.steps ?? Finetune.steps(plan),
+        epochLosses: losses,
+        validationLoss: before === null ? null : { before, after }
+      })
+    )
+  }).pipe(
+    Effect.provide(Layer.merge(
+      PolicyEngine.layer({ model, device: input.device }),
+      CheckpointsFileSystem.layer(checkpoints, { keepLast: 1, keepBest: false })
+    )),
+    Effect.onInterrupt(() =>
+      Console.error(`\nInterrupted. Go on with the same command and --resume (checkpoints are in ${checkpoints})`)
+    )
+  )
+  yield* fs.remove(checkpoints, { recursive: true, force: true })
+  yield* Console.log(
+    `${input.directory}: the model is saved; ${yield* invocation} train --set model=${
+      resolve(input.directory)
+    } goes on from it`
+  )
+}, Effect.scoped)
+
+/**
+ * @category commands
+ * @since 0.1.0
+ */
+export const sft = Command.make("sft", flags, (input) =>
+  program(input).pipe(
+    Effect.catchIf((error) => !CliError.isCliError(error), (error) => Effect.fail(userError(error)))
+  )).pipe(
+    Command.withDescription(
+      "Fine-tune a model on trajectories by next-token prediction. Only what the policy wrote is learned: prompts, retrieved passages and the environment's messages are read. With --min-reward it is rejection sampling. Ctrl-C keeps what was learned: the same command with --resume goes on."
+    ),
+    Command.withShortDescription("Fine-tune a model on trajectories"),
+    Command.withExamples([
+      {
+        command: "search-r1 sft models/warm --data demonstrations.jsonl --epochs 2 --learning-rate 2e-4",
+        description: "The model that ships with the package, on demonstrations"
+      },
+      {
+        command:
+          "search-r1 sft models/selected --data rollouts.jsonl --min-reward 1 --run runs/20260101-120000-grpo --validate held-out.jsonl",
+        description: "Rejection sampling: a run's policy on its own right answers"
+      },
+      {
+        command: "search-r1 train --set model=models/warm --config run.json",
+        description: "Reinforcement learning from the result"
+      }
+    ])
+  )

@@ -1,0 +1,142 @@
+import { assert, layer } from "@effect/vitest"
+import { Effect, FileSystem, Result, Schema, Stream } from "effect"
+import { Command } from "effect/cli"
+import { shippedModel } from "../../src/cli/assets.ts"
+import { modelExport } from "../../src/cli/modelExport.ts"
+import { rollout } from "../../src/cli/rollout.ts"
+import { sft } from "../../src/cli/sft.ts"
+import { fromJson } from "../../src/domain/Demonstration.ts"
+import { lossMask, tokenIds } from "../../src/domain/Trajectory.ts"
+import * as CheckpointsMemory from "../../src/layers/checkpoints/CheckpointsMemory.ts"
+import * as Pretrained from "../../src/layers/model/Pretrained.ts"
+import * as PolicyEngine from "../../src/layers/policy/PolicyEngine.ts"
+import * as Finetune from "../../src/programs/Finetune.ts"
+import { TrajectoryRecord } from "../../src/services/RunLog.ts"
+import { Tokenizer } from "../../src/services/Tokenizer.ts"
+import * as Tiny from "../support/tinyRun.ts"
+
+const version = { version: "0" }
+const finetuning = Tiny.outcome(Command.runWith(sft, version))
+const exporting = Tiny.outcome(Command.runWith(modelExport, version))
+const rolling = Tiny.outcome(Command.runWith(rollout, version))
+
+const decodeRecord = Schema.decodeUnknownSync(Schema.toCodecJson(TrajectoryRecord))
+
+const logged = Effect.gen(function*() {
+  const { run } = yield* Tiny.TinyRun
+  const fs = yield* FileSystem.FileSystem
+  const file = `${run}/log/trajectories.jsonl`
+  const records = (yield* fs.readFileString(file)).trim().split("\n").map((line) => JSON.parse(line) as unknown)
+  return { file, records }
+})
+
+const examplesOf = (records: ReadonlyArray<unknown>) =>
+  Effect.gen(function*() {
+    const { tokenizer } = yield* Pretrained.open(shippedModel)
+    return yield* Effect.forEach(records, (record, index) =>
+      Finetune.toExample(Result.getOrThrow(fromJson(record)), String(index))).pipe(
+        Effect.provideService(Tokenizer, tokenizer)
+      )
+  })
+
+layer(Tiny.layer, { excludeTestServices: true, timeout: "60 seconds" })("search-r1 sft", (it) => {
+  it.effect("learns from exactly the tokens that a run's policy sampled", () =>
+    Effect.gen(function*() {
+      const { records } = yield* logged
+      const examples = yield* examplesOf(records)
+      assert.isAbove(examples.length, 4)
+      for (const [index, record] of records.entries()) {
+        const { segments } = decodeRecord(record).scored.trajectory
+        assert.deepStrictEqual(examples[index]?.ids, tokenIds(segments))
+        assert.deepStrictEqual([...examples[index]?.weights ?? []], [...lossMask(segments)])
+      }
+    }))
+
+  it.effect(
+    "interrupted and resumed, its losses are those of the unbroken run",
+    () =>
+      Effect.gen(function*() {
+        const examples = yield* examplesOf((yield* logged).records)
+        const plan: Finetune.Plan = {
+          seed: "1",
+          data: "these",
+          examples: examples.length,
+          epochs: 2,
+          batchSize: 3,
+          learningRate: 1e-3,
+          schedule: { kind: "linear", warmupRatio: 0, warmupSteps: 1, minRatio: 0 },
+          adamW: { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0, maxGradNorm: 1 }
+        }
+        const options = { plan, examples, microBatchTokens: 4096, checkpointEvery: 100 }
+        const engine = PolicyEngine.layerLocal({ model: shippedModel, device: "wasm", threads: 1 })
+        const unbroken = yield* Stream.runCollect(Finetune.run({ ...options, resume: false })).pipe(
+          Effect.provide([engine, CheckpointsMemory.layer()])
+        )
+        assert.strictEqual(unbroken.length, Finetune.steps(plan))
+        const broken = yield* Effect.gen(function*() {
+          const part = (resume: boolean, take: number) =>
+            Stream.runCollect(Stream.take(Finetune.run({ ...options, resume }), take)).pipe(
+              Effect.provide(engine, { local: true })
+            )
+          return [...yield* part(false, 2), ...yield* part(true, 100)]
+        }).pipe(Effect.provide(CheckpointsMemory.layer()))
+        assert.deepStrictEqual(broken, unbroken)
+      }),
+    60_000
+  )
+
+  it.effect(
+    "writes a model that can be loaded, by reward, from a run, and explains what is wrong",
+    () =>
+      Effect.gen(function*() {
+        const { run, world } = yield* Tiny.TinyRun
+        const fs = yield* FileSystem.FileSystem
+        const directory = yield* fs.makeTempDirectoryScoped()
+        const { file } = yield* logged
+        const model = `${directory}/model`
+        const made = yield* finetuning([model, "--data", file, "--run", run, "--validate", file, "--batch-size", "4"])
+        assert.isUndefined(made.error)
+        const losses = [...made.output.matchAll(/^(?:before|after) · validation loss ([\d.]+)$/gm)].map(([, loss]) =>
+          Number(loss)
+        )
+        assert.strictEqual(losses.length, 2)
+        assert.isBelow(losses[1] ?? 9, losses[0] ?? 0)
+        const { weights } = yield* Pretrained.open(model)
+        assert.strictEqual(weights.config.layers, 4)
+        assert.isFalse(yield* fs.exists(`${model}/checkpoints`))
+
+        const again = yield* finetuning([model, "--data", file])
+        assert.match(again.error ?? "", /holds a model or a checkpoint already\nWith --resume/)
+        const other = `${directory}/other`
+        assert.match((yield* finetuning([other, "--data", `${world}/none.jsonl`])).error ?? "", /no such file/)
+        assert.match(
+          (yield* finetuning([other, "--data", file, "--min-reward", "2"])).error ?? "",
+          /nothing to learn from \(\d+ with less reward\)/
+        )
+        const bad = `${directory}/bad.jsonl`
+        yield* fs.writeFileString(bad, `{"messages":[]}\n${yield* fs.readFileString(file)}`)
+        assert.match((yield* finetuning([other, "--data", bad])).error ?? "", /bad.jsonl:1: .*With --skip-bad/s)
+        assert.isUndefined((yield* finetuning([other, "--data", bad, "--skip-bad"])).error)
+
+        // what a run has learned is a model too: its rollouts are the run's
+        const exported = `${directory}/exported`
+        assert.match((yield* exporting([exported, "--run", run])).output, /after 2 steps/)
+        const ask = (flags: ReadonlyArray<string>) =>
+          rolling([
+            `--questions=${world}/dev.jsonl`,
+            `--corpus=${world}/corpus.jsonl`,
+            "--top-k=1",
+            "--max-context-tokens=384",
+            "--max-response-tokens=24",
+            "--max-observation-tokens=60",
+            "--json",
+            ...flags
+          ])
+        const metrics = yield* ask(["--model", exported])
+        assert.isUndefined(metrics.error)
+        assert.strictEqual((yield* ask(["--run", run])).output, metrics.output)
+        assert.notStrictEqual((yield* ask(["--model", exported, "--seed", "1"])).output, metrics.output)
+      }),
+    120_000
+  )
+})
