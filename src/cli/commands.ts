@@ -10,7 +10,6 @@ import { device } from "./device.ts"
 import { evaluate } from "./evaluate.ts"
 import { index } from "./indexes.ts"
 import { logits } from "./logits.ts"
-import { modelExport } from "./modelExport.ts"
 import { pretrain } from "./pretrain.ts"
 import { rollout } from "./rollout.ts"
 import { runs } from "./runs.ts"
@@ -30,7 +29,6 @@ export const commands = [
   runs,
   pretrain,
   sft,
-  modelExport,
   world,
   search,
   index,

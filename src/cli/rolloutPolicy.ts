@@ -54,9 +54,13 @@ const questionsOf = Effect.fnUntraced(function*(input: Input) {
   return yield* userError("A rollout needs questions and a policy.", "Give --questions FILE.")
 })
 
-const modelPolicy = (path: string, input: Input) => {
-  const tokenizer = Layer.effect(Tokenizer, Effect.map(Pretrained.open(path), (opened) => opened.tokenizer))
-  return friendly(Layer.merge(PolicyEngine.layer({ model: path, device: input.device }), tokenizer))
+const modelPolicy = (path: string, { device }: Input) => {
+  const engine = PolicyEngine.layer({ model: path, device })
+  const tokenizer = Layer.effect(
+    Tokenizer,
+    Effect.flatMap(PolicyEngine.Engine, ({ config }) => Pretrained.tokenizerOf(path, config))
+  )
+  return friendly(Layer.provideMerge(tokenizer, engine))
 }
 
 const runPolicy = (run: TrainedPolicy.Run, checkpoint: string) => {

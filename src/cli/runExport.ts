@@ -52,6 +52,33 @@ const folderOf = Effect.fnUntraced(function*(model: string) {
 })
 
 /**
+ * Saves what a run had learned by a checkpoint into a directory, with the tokenizer and the generation settings of the
+ * model that it began with. Without `precision` it is that model's.
+ *
+ * @category programs
+ * @since 0.1.0
+ */
+export const savePolicy = Effect.fn("Cli.savePolicy")(function*(
+  run: TrainedPolicy.Run,
+  options: { readonly checkpoint: string; readonly directory: string; readonly precision?: Precision | undefined }
+) {
+  const companionsFrom = yield* folderOf(modelOf(run.config))
+  return yield* Effect.gen(function*() {
+    const step = yield* TrainedPolicy.restore(run, options.checkpoint)
+    const { config, readWeight } = yield* Engine
+    const precision = options.precision ?? config.precision
+    const { tick } = yield* progress({ unit: "tensors", total: ModelTensors.tensors(config).length })
+    yield* Weights.save(options.directory, {
+      config,
+      precision,
+      companionsFrom,
+      read: (tensor) => Effect.tap(readWeight(tensor), tick)
+    })
+    return { step, precision, parameters: ModelTensors.parameterCount(config) }
+  }).pipe(Effect.provide(TrainedPolicy.layer(run)))
+}, Effect.scoped)
+
+/**
  * @category commands
  * @since 0.1.0
  */
@@ -76,25 +103,17 @@ export const runExport = Command.make("export", {
     const target = resolve(input.directory)
     const run = yield* TrainedPolicy.open(input)
     yield* checkTarget(target, input.overwrite)
-    const companionsFrom = yield* folderOf(modelOf(run.config))
-    yield* Effect.gen(function*() {
-      const step = yield* TrainedPolicy.restore(run, input.checkpoint)
-      const { config, readWeight } = yield* Engine
-      const precision = Option.getOrElse(input.precision, () => config.precision)
-      const { tick } = yield* progress({ unit: "tensors", total: ModelTensors.tensors(config).length })
-      yield* Weights.save(target, {
-        config,
-        precision,
-        companionsFrom,
-        read: (tensor) => Effect.tap(readWeight(tensor), tick)
-      })
-      const count = ModelTensors.parameterCount(config).toLocaleString("en-US")
-      yield* Console.log(
-        `${target}: the policy after ${step} step${step === 1 ? "" : "s"}, ${count} weights in ${precision}`
-      )
-    }).pipe(Effect.provide(TrainedPolicy.layer(run)))
+    const { parameters, precision, step } = yield* savePolicy(run, {
+      checkpoint: input.checkpoint,
+      directory: target,
+      precision: Option.getOrUndefined(input.precision)
+    })
+    yield* Console.log(
+      `${target}: the policy after ${step} step${step === 1 ? "" : "s"}, ${
+        parameters.toLocaleString("en-US")
+      } weights in ${precision}`
+    )
   }).pipe(
-    Effect.scoped,
     Effect.catchIf((error) => !CliError.isCliError(error), (error) => Effect.fail(userError(error)))
   )).pipe(
     Command.withDescription(

@@ -17,8 +17,8 @@ import { Tokenizer } from "../services/Tokenizer.ts"
 import { shippedModel } from "./assets.ts"
 import { deviceFlags } from "./deviceFlag.ts"
 import { invocation } from "./invocation.ts"
-import { exportPolicy } from "./modelExport.ts"
 import { progress } from "./progress.ts"
+import { savePolicy } from "./runExport.ts"
 import { digestOf, readExamples } from "./sftData.ts"
 import * as TrainedPolicy from "./trainedPolicy.ts"
 import { userError } from "./userError.ts"
@@ -119,7 +119,7 @@ const beginning = Effect.fnUntraced(function*(input: Input) {
     (error) => userError(error)
   )
   const run = yield* TrainedPolicy.open({ run: input.run.value, device: Option.some(input.device) })
-  yield* exportPolicy(run, input.checkpoint, `${directory}/model`, "float32")
+  yield* savePolicy(run, { checkpoint: input.checkpoint, directory: `${directory}/model`, precision: "float32" })
   return `${directory}/model`
 })
 

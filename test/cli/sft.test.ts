@@ -2,8 +2,8 @@ import { assert, layer } from "@effect/vitest"
 import { Effect, FileSystem, Result, Schema, Stream } from "effect"
 import { Command } from "effect/cli"
 import { shippedModel } from "../../src/cli/assets.ts"
-import { modelExport } from "../../src/cli/modelExport.ts"
 import { rollout } from "../../src/cli/rollout.ts"
+import { runs } from "../../src/cli/runs.ts"
 import { sft } from "../../src/cli/sft.ts"
 import { fromJson } from "../../src/domain/Demonstration.ts"
 import { lossMask, tokenIds } from "../../src/domain/Trajectory.ts"
@@ -17,7 +17,7 @@ import * as Tiny from "../support/tinyRun.ts"
 
 const version = { version: "0" }
 const finetuning = Tiny.outcome(Command.runWith(sft, version))
-const exporting = Tiny.outcome(Command.runWith(modelExport, version))
+const exporting = Tiny.outcome(Command.runWith(runs, version))
 const rolling = Tiny.outcome(Command.runWith(rollout, version))
 
 const decodeRecord = Schema.decodeUnknownSync(Schema.toCodecJson(TrajectoryRecord))
@@ -120,7 +120,7 @@ layer(Tiny.layer, { excludeTestServices: true, timeout: "60 seconds" })("search-
 
         // what a run has learned is a model too: its rollouts are the run's
         const exported = `${directory}/exported`
-        assert.match((yield* exporting([exported, "--run", run])).output, /after 2 steps/)
+        assert.match((yield* exporting(["export", run, exported])).output, /after 2 steps/)
         const ask = (flags: ReadonlyArray<string>) =>
           rolling([
             `--questions=${world}/dev.jsonl`,
