@@ -3,8 +3,8 @@
  *
  * @since 0.1.0
  */
-import { Console, Effect, FileSystem, Layer, Option, Schema } from "effect"
-import { Argument, Command, Flag } from "effect/cli"
+import { Console, Effect, FileSystem, Layer, Option, Schema, Terminal } from "effect"
+import { Argument, Command, Flag, TerminalCapabilities } from "effect/cli"
 import { ScoredDocument } from "../domain/Document.ts"
 import { normalizeQuestion, Question } from "../domain/Question.ts"
 import { greedy } from "../domain/Sampling.ts"
@@ -12,7 +12,8 @@ import { Ending, type Segment, type Trajectory } from "../domain/Trajectory.ts"
 import * as Rollout from "../programs/Rollout.ts"
 import { rolloutOptions } from "../programs/train/Collect.ts"
 import { retrieverFlags, retrieverLayer } from "./retrieverFlags.ts"
-import { printable, style as terminalStyle } from "./style.ts"
+import * as SpokenText from "./spokenText.ts"
+import { printable, type Style, style as terminalStyle } from "./style.ts"
 import * as TrainedPolicy from "./trainedPolicy.ts"
 import { retrieverOf } from "./trainServices.ts"
 import { prediction, segmentText } from "./trajectoryView.ts"
@@ -88,7 +89,7 @@ const roll = Effect.fnUntraced(function*(
   question: string,
   input: Input,
   run: TrainedPolicy.Run,
-  onSegment: (segment: Segment) => Effect.Effect<void>
+  hear: Pick<Rollout.Options, "onSegment" | "onText">
 ) {
   const outcome = yield* Rollout.run(
     { promptKey: "ask", question: new Question({ id: "ask", dataSource: "ask", question, goldenAnswers: [] }) },
@@ -98,11 +99,45 @@ const roll = Effect.fnUntraced(function*(
       groupSize: 1,
       seed: String(input.seed),
       sampling: { ...greedy, temperature: input.temperature },
-      onSegment
+      ...hear
     }
   )
   return outcome._tag === "Failed" ? yield* userError(outcome.error) : outcome.trajectory
 })
+
+/** A turn in one piece where nobody sees it arise. */
+const byTurns = (style: Style): Pick<Rollout.Options, "onSegment"> => ({
+  onSegment: (segment) => {
+    const text = segment.text.trim()
+    return text === "" ? Effect.void : Console.log(segmentText({ ...segment, text }, style))
+  }
+})
+
+/** Every token as it is drawn. What a policy cannot tell in pieces is shown with its segment. */
+const byTokens = Effect.map(
+  Effect.all([Terminal.Terminal, terminalStyle]),
+  ([terminal, style]): Pick<Rollout.Options, "onSegment" | "onText"> => {
+    const spoken = SpokenText.make(style)
+    let told = 0
+    const show = (text: string) => text === "" ? Effect.void : Effect.ignore(terminal.display(text))
+    return {
+      onText: (piece) =>
+        Effect.suspend(() => {
+          told += piece.length
+          return show(spoken.push(piece))
+        }),
+      onSegment: (segment) =>
+        Effect.suspend(() => {
+          if (segment._tag !== "Sampled") {
+            return show(`${segmentText({ ...segment, text: segment.text.trim() }, style)}\n`)
+          }
+          const rest = spoken.push(segment.text.slice(told)) + spoken.end()
+          told = 0
+          return show(`${rest}\n`)
+        })
+    }
+  }
+)
 
 const replyOf = (question: string, step: number, trajectory: Trajectory): typeof Reply.Type => ({
   question,
@@ -134,10 +169,9 @@ export const ask = Command.make("ask", flags, (input) =>
           style.faint(`${run.folder.directory} after ${plural(step, "step", "steps")}`)
         )
       }
-      const trajectory = yield* roll(question, input, run, (segment) => {
-        const text = segmentText(segment, style).trim()
-        return input.json || text === "" ? Effect.void : Console.log(text)
-      })
+      const { canAnimate } = yield* TerminalCapabilities.TerminalCapabilities
+      const hear = input.json ? {} : canAnimate ? yield* byTokens : byTurns(style)
+      const trajectory = yield* roll(question, input, run, hear)
       const reply = replyOf(question, step, trajectory)
       if (input.json) return yield* Effect.flatMap(Effect.orDie(encodeReply(reply)), Console.log)
       yield* Console.log([
@@ -150,7 +184,7 @@ export const ask = Command.make("ask", flags, (input) =>
     }).pipe(Effect.provide(Layer.merge(TrainedPolicy.layer(run), retriever)))
   }).pipe(Effect.scoped)).pipe(
     Command.withDescription(
-      "Ask the policy of a run a question and watch it think, search, read and answer, turn by turn. It searches what the run searched unless --corpus, --index or --remote name something else."
+      "Ask the policy of a run a question and watch it think, search, read and answer, token by token in a terminal. It searches what the run searched unless --corpus, --index or --remote name something else."
     ),
     Command.withShortDescription("Ask a trained policy a question"),
     Command.withExamples([

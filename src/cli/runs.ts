@@ -8,6 +8,7 @@ import { Argument, Command, Flag } from "effect/cli"
 import * as CheckpointsFileSystem from "../layers/checkpoints/CheckpointsFileSystem.ts"
 import { Checkpoints } from "../services/Checkpoints.ts"
 import { runExport } from "./runExport.ts"
+import * as RunsJson from "./runsJson.ts"
 import * as RunSummary from "./runSummary.ts"
 import { comparison, listTable, runView } from "./runsView.ts"
 import { style as terminalStyle } from "./style.ts"
@@ -18,6 +19,9 @@ const base = Flag.String("runs").pipe(
   Flag.withDescription("Where the runs' directories are"),
   Flag.withDefault("runs")
 )
+
+const json = (description: string) =>
+  Flag.Boolean("json").pipe(Flag.withDescription(description), Flag.withDefault(false))
 
 /** The runs in a directory, in the order of their names, which begin with their time. */
 const all = Effect.fnUntraced(function*(directory: string) {
@@ -38,7 +42,8 @@ const all = Effect.fnUntraced(function*(directory: string) {
 })
 
 const show = Command.make("show", {
-  run: Argument.String("run").pipe(Argument.withDescription("The run's directory"))
+  run: Argument.String("run").pipe(Argument.withDescription("The run's directory")),
+  json: json("Print one JSON object: settings, metrics of the last step, evaluations and checkpoints")
 }, (input) =>
   Effect.gen(function*() {
     const run = yield* RunSummary.read(input.run)
@@ -46,7 +51,9 @@ const show = Command.make("show", {
       Effect.provide(CheckpointsFileSystem.layer(run.folder.checkpoints)),
       Effect.mapError((error) => userError(error))
     )
-    yield* Console.log(runView(run, checkpoints, yield* terminalStyle))
+    yield* Console.log(
+      input.json ? yield* RunsJson.show(run, checkpoints) : runView(run, checkpoints, yield* terminalStyle)
+    )
   })).pipe(
     Command.withDescription("Show a run: its settings, the metrics of its last step, its evaluations and checkpoints."),
     Command.withShortDescription("Show a run"),
@@ -59,11 +66,12 @@ const compare = Command.make("compare", {
   runs: Argument.String("run").pipe(
     Argument.withDescription("The runs' directories"),
     Argument.variadic({ min: 2 })
-  )
+  ),
+  json: json("Print one JSON array with an object a run, as \"search-r1 runs --json\"")
 }, (input) =>
   Effect.gen(function*() {
     const found = yield* Effect.forEach(input.runs, (run) => RunSummary.read(run))
-    yield* Console.log(comparison(found))
+    yield* Console.log(input.json ? yield* RunsJson.list(found) : comparison(found))
   })).pipe(
     Command.withDescription("Set the last metrics and evaluations of runs side by side."),
     Command.withShortDescription("Compare runs"),
@@ -80,7 +88,10 @@ const compare = Command.make("compare", {
  * @category commands
  * @since 0.1.0
  */
-export const runs = Command.make("runs", { runs: base }, (input) =>
+export const runs = Command.make("runs", {
+  runs: base,
+  json: json("Print one JSON array with an object a run")
+}, (input) =>
   Effect.gen(function*() {
     const found = yield* all(input.runs)
     if (found.length === 0) {
@@ -89,7 +100,7 @@ export const runs = Command.make("runs", { runs: base }, (input) =>
         "Name another directory with --runs DIR, or make a run with \"search-r1 start\"."
       )
     }
-    yield* Console.log(listTable(found))
+    yield* Console.log(input.json ? yield* RunsJson.list(found) : listTable(found))
   })).pipe(
     Command.withDescription(
       "List the runs in a directory; show or compare them, or save what one has learned as a model."

@@ -98,6 +98,14 @@ export interface Generation {
 }
 
 /**
+ * Is told the text of a generation while it is drawn, piece by piece, each with whole characters.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type OnText = (piece: string) => Effect.Effect<void>
+
+/**
  * A conversation with the policy. It may keep a key-value cache, so a turn costs its own tokens only; the cache is freed
  * with the session's scope. Calls of one session are sequential.
  *
@@ -107,7 +115,8 @@ export interface Generation {
 export interface PolicySession {
   /** Appends tokens that the policy did not write. */
   readonly append: (ids: Int32Array) => Effect.Effect<void, PolicyError>
-  readonly generate: (options: GenerateOptions) => Effect.Effect<Generation, PolicyError>
+  /** Before it ends `onText` has been told the whole text, or nothing where a layer has no pieces to tell. */
+  readonly generate: (options: GenerateOptions, onText?: OnText) => Effect.Effect<Generation, PolicyError>
 }
 
 /**

@@ -104,6 +104,16 @@ layer(Tiny.layer, { excludeTestServices: true, timeout: "60 seconds" })("command
         assert.match(list[2] ?? "", new RegExp(`^${name} .* grpo +2/2 +[0-9.]+ +[0-9.]+ +[0-9.]+ +done$`))
         assert.match(list[3] ?? "", /^29991231-000000-going .* grpo +1\/2 .* unfinished$/)
 
+        const [asJson, other] = JSON.parse((yield* listing(["--runs", runs, "--json"])).output)
+        assert.deepStrictEqual([asJson.name, asJson.step, asJson.steps, asJson.state], [name, 2, 2, "done"])
+        assert.deepStrictEqual([other.step, other.state], [1, "unfinished"])
+        const whole = JSON.parse((yield* listing(["show", run, "--json"])).output)
+        assert.strictEqual(whole.config.algorithm, "grpo")
+        assert.strictEqual(whole.metrics["val/em"], asJson.lastEm)
+        assert.deepStrictEqual(whole.evaluations.map(({ step }: { readonly step: number }) => step), [1, 2])
+        assert.deepStrictEqual(whole.checkpoints.map(({ step }: { readonly step: number }) => step), [1, 2])
+        assert.deepStrictEqual(JSON.parse((yield* listing(["compare", run, going, "--json"])).output), [asJson, other])
+
         const shown = (yield* listing(["show", run])).output
         assert.include(shown, "checkpoints of steps 1, 2")
         assert.match(shown, /reward\/total\/mean +[0-9.]+/)

@@ -110,7 +110,10 @@ const continuous = Effect.fnUntraced(function*(
   const session = yield* policy.session(start)
   return {
     generate: (maxTokens) =>
-      Effect.map(session.generate(request(options, maxTokens)), (generation) => settle(tokenizer, generation, options)),
+      Effect.map(
+        session.generate(request(options, maxTokens), options.onText),
+        (generation) => settle(tokenizer, generation, options)
+      ),
     observe: session.append
   }
 })
@@ -133,7 +136,7 @@ const windowed = (
       const ids = context.length > window ? context.slice(context.length - window) : context
       const session = yield* policy.session({ ...start, ids, seed: `${start.seed}/${turn}`, turn })
       turn++
-      const segment = settle(tokenizer, yield* session.generate(request(options, maxTokens)), options)
+      const segment = settle(tokenizer, yield* session.generate(request(options, maxTokens), options.onText), options)
       context = concat(context, segment.ids)
       return segment
     }, Effect.scoped),

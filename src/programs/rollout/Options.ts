@@ -9,7 +9,7 @@ import type { Template } from "../../domain/Protocol.ts"
 import type { Question } from "../../domain/Question.ts"
 import { onPolicy, type Sampling } from "../../domain/Sampling.ts"
 import type { Segment } from "../../domain/Trajectory.ts"
-import { PolicyError } from "../../services/Policy.ts"
+import { type OnText, PolicyError } from "../../services/Policy.ts"
 import { RetrieverError } from "../../services/Retriever.ts"
 import { ChatTemplateError } from "../../services/Tokenizer.ts"
 
@@ -109,6 +109,8 @@ export interface Options {
   readonly maxContextTokens: number
   readonly sampling: Sampling
   readonly compat: Compat
+  /** Is told the policy's text while it is drawn, where the policy can tell; the segment follows. */
+  readonly onText?: OnText | undefined
   /** Is told each segment behind the prompt as it arises, before the rollout goes on. */
   readonly onSegment?: ((segment: Segment) => Effect.Effect<void>) | undefined
 }

@@ -3,13 +3,19 @@
  *
  * @since 0.1.0
  */
-import { Effect, Option, type Scope } from "effect"
+import { Effect, Option, type Scope, Stream } from "effect"
 import { type RpcClient, RpcClientError } from "effect/rpc"
 import { DeviceFailed } from "../../../services/Device.ts"
 import { LearnerUnavailable } from "../../../services/Optimizer.ts"
-import { type PolicyError, type PolicySession, PolicyUnavailable } from "../../../services/Policy.ts"
+import {
+  type Generation,
+  type OnText,
+  type PolicyError,
+  type PolicySession,
+  PolicyUnavailable
+} from "../../../services/Policy.ts"
 import type { EngineServices } from "./Engine.ts"
-import type { EngineRpcs, StartError, StartOptions } from "./EngineRpcs.ts"
+import type { EngineRpcs, Spoken, StartError, StartOptions } from "./EngineRpcs.ts"
 
 /**
  * @category models
@@ -19,6 +25,18 @@ export type EngineClient = RpcClient.FromGroup<typeof EngineRpcs, RpcClientError
 
 const isLost = (error: unknown): error is RpcClientError.RpcClientError =>
   error instanceof RpcClientError.RpcClientError
+
+/** Tells the pieces of a generation and answers with the whole. */
+const followed = Effect.fnUntraced(function*<E>(spoken: Stream.Stream<Spoken, E>, onText: OnText) {
+  const whole: Array<Generation> = []
+  yield* Stream.runForEach(
+    spoken,
+    (part) => "piece" in part ? onText(part.piece) : Effect.sync(() => whole.push(part.generation))
+  )
+  const [generation] = whole
+  return generation ??
+    (yield* new PolicyUnavailable({ reason: "the engine's thread ended a generation without a result" }))
+})
 
 /**
  * Starts the engine on the other side and gives its services. `ended` tells why the other side has ended, when it has: it
@@ -60,7 +78,12 @@ export const make = Effect.fn("EngineClient.make")(function*(
     )
     return {
       append: (ids) => policyErrors(client.Append({ session: id, ids })),
-      generate: (generate) => policyErrors(client.Generate({ session: id, options: generate }))
+      generate: (generate, onText) =>
+        policyErrors(
+          onText === undefined
+            ? client.Generate({ session: id, options: generate })
+            : followed(client.GenerateAloud({ session: id, options: generate }), onText)
+        )
     }
   })
   return {

@@ -54,6 +54,16 @@ const arrayOf = <A>(is: (value: unknown) => value is A) => (value: unknown): val
 const isInts = (value: unknown): value is Int32Array => value instanceof Int32Array
 const isFloats = (value: unknown): value is Float32Array => value instanceof Float32Array
 
+/**
+ * What a generation that is followed as it is drawn is made of: pieces of text, and at the end itself.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Spoken = { readonly piece: string } | { readonly generation: Generation }
+
+const isSpoken = (value: unknown): value is Spoken => isObject(value) && ("piece" in value || "generation" in value)
+
 const Session = Schema.Natural
 const Sequences = copied(arrayOf(isInts))
 const State = holds<LearnerState>("blobs")
@@ -131,6 +141,12 @@ export class EngineRpcs extends RpcGroup.make(
     payload: { session: Session, options: copied(holds<GenerateOptions>("sampling")) },
     success: moved(holds<Generation>("logProbs")),
     error: PolicyError
+  }),
+  Rpc.make("GenerateAloud", {
+    payload: { session: Session, options: copied(holds<GenerateOptions>("sampling")) },
+    success: moved(isSpoken),
+    error: PolicyError,
+    stream: true
   }),
   Rpc.make("Close", { payload: { session: Session } }),
   Rpc.make("LogProbs", {

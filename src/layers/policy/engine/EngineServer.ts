@@ -3,16 +3,16 @@
  *
  * @since 0.1.0
  */
-import { Deferred, Effect, Exit, type FileSystem, Layer, Option, type Path, Scope } from "effect"
+import { Deferred, Effect, Exit, type FileSystem, Layer, Option, type Path, Queue, Scope, Stream } from "effect"
 import { LearnerUnavailable } from "../../../services/Optimizer.ts"
-import { type PolicySession, PolicyUnavailable } from "../../../services/Policy.ts"
+import { type PolicyError, type PolicySession, PolicyUnavailable } from "../../../services/Policy.ts"
 import * as DeviceCpu from "../../device/DeviceCpu.ts"
 import * as DeviceTensorFlow from "../../device/DeviceTensorFlow.ts"
 import * as DeviceTorch from "../../device/DeviceTorch.ts"
 import * as DeviceWasm from "../../device/DeviceWasm.ts"
 import * as Pretrained from "../../model/Pretrained.ts"
 import * as Engine from "./Engine.ts"
-import { EngineRpcs, type StartOptions } from "./EngineRpcs.ts"
+import { EngineRpcs, type Spoken, type StartOptions } from "./EngineRpcs.ts"
 
 /**
  * The layer of a device that plain data names.
@@ -100,6 +100,15 @@ function handlers(
     }),
     Append: ({ ids, session }) => Effect.flatMap(sessionOf(session), (open) => open.append(ids)),
     Generate: ({ options, session }) => Effect.flatMap(sessionOf(session), (open) => open.generate(options)),
+    GenerateAloud: ({ options, session }) =>
+      Stream.callback<Spoken, PolicyError>((queue) =>
+        Effect.gen(function*() {
+          const open = yield* sessionOf(session)
+          const generation = yield* open.generate(options, (piece) => Queue.offer(queue, { piece }))
+          yield* Queue.offer(queue, { generation })
+          yield* Queue.end(queue)
+        })
+      ),
     Close: Effect.fnUntraced(function*({ session }) {
       const open = sessions.get(session)
       sessions.delete(session)

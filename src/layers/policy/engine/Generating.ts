@@ -24,6 +24,8 @@ export interface Request {
   readonly text: StopText
   readonly decoder: StreamingDecoder
   readonly done: Deferred.Deferred<Generation, PolicyError>
+  /** Hears of the text as it grows. */
+  readonly onPiece: ((piece: string) => void) | undefined
 }
 
 /**
@@ -52,7 +54,8 @@ export interface SessionState {
 export const request = (
   tokenizer: Tokenizer["Service"],
   options: GenerateOptions,
-  policyVersion: number
+  policyVersion: number,
+  onPiece?: (piece: string) => void
 ): Request => ({
   options,
   policyVersion,
@@ -61,8 +64,15 @@ export const request = (
   modelLogProbs: [],
   text: new StopText(options.stop),
   decoder: tokenizer.decoder(),
-  done: Deferred.makeUnsafe()
+  done: Deferred.makeUnsafe(),
+  onPiece
 })
+
+/** Takes a piece of text into a generation; answers where a stop string ends, or -1. */
+const grow = (current: Request, piece: string): number => {
+  if (piece !== "") current.onPiece?.(piece)
+  return current.text.push(piece)
+}
 
 /**
  * What ends a generation.
@@ -93,7 +103,7 @@ export const accept = (
   current.ids.push(token.id)
   current.logProbs.push(token.logProb)
   current.modelLogProbs.push(token.modelLogProb)
-  const end = current.text.push(current.decoder.push(Int32Array.of(token.id)))
+  const end = grow(current, current.decoder.push(Int32Array.of(token.id)))
   if (end !== -1) return finish(current, "stop", end)
   if (limits.endOfText.has(token.id)) return finish(current, "eos", -1)
   if (current.ids.length >= current.options.maxTokens || session.ids.length >= limits.contextLength) {
@@ -103,7 +113,7 @@ export const accept = (
 }
 
 const finish = (current: Request, finish: Generation["finish"], end: number): Generation => {
-  current.text.push(current.decoder.flush())
+  grow(current, current.decoder.flush())
   const { text } = current.text
   return {
     ids: Int32Array.from(current.ids),

@@ -3,11 +3,14 @@
  *
  * @since 0.1.0
  */
-import { Deferred, Effect, Latch, type Scope } from "effect"
+import { type Cause, Deferred, Effect, Latch, Queue, type Scope, Stream } from "effect"
 import { contextLength } from "../../../domain/ModelConfig.ts"
 import { type Device, type DeviceError, OutOfDeviceMemory } from "../../../services/Device.ts"
 import {
   ContextOverflow,
+  type GenerateOptions,
+  type Generation,
+  type OnText,
   type PolicyError,
   type PolicySession,
   PolicyUnavailable,
@@ -51,6 +54,20 @@ export interface Scheduler {
 
 const toPolicyError = (error: DeviceError): PolicyError =>
   error._tag === "OutOfDeviceMemory" ? error : new PolicyUnavailable({ reason: error.message })
+
+/** Tells pieces as they are drawn, in order, and answers when the last has been told. */
+const aloud = Effect.fnUntraced(function*(
+  draw: (onPiece: (piece: string) => void) => Effect.Effect<Generation, PolicyError>,
+  onText: OnText
+) {
+  const pieces = yield* Queue.unbounded<string, Cause.Done>()
+  const drawn = draw((piece) => Queue.offerUnsafe(pieces, piece))
+  const [generation] = yield* Effect.all([
+    Effect.ensuring(drawn, Queue.end(pieces)),
+    Stream.runForEach(Stream.fromQueue(pieces), onText)
+  ], { concurrency: 2 })
+  return generation
+})
 
 /**
  * Starts the fiber; it ends with the scope. Only ids that the tokenizer has are drawn: the padding of an embedding has no
@@ -225,6 +242,19 @@ export const make = Effect.fn("Scheduler.make")(function*(
         settle(own, Effect.fail(new PolicyUnavailable({ reason: "the session has ended" })))
         release(own, cache)
       }))
+    const draw = (generate: GenerateOptions, onPiece?: (piece: string) => void) =>
+      Effect.suspend(() => {
+        if (broken !== undefined) return Effect.fail(broken)
+        if (generate.maxTokens <= 0) return Effect.succeed(nothing(version()))
+        if (own.ids.length >= limits.contextLength) return Effect.fail(overflow(own.ids.length + 1))
+        const current = request(tokenizer, generate, version(), onPiece)
+        own.request = current
+        work.openUnsafe()
+        return Effect.onInterrupt(Deferred.await(current.done), () =>
+          Effect.sync(() => {
+            if (own.request === current) own.request = undefined
+          }))
+      })
     return {
       append: (ids) =>
         Effect.suspend((): Effect.Effect<void, PolicyError> => {
@@ -235,19 +265,8 @@ export const make = Effect.fn("Scheduler.make")(function*(
           for (const id of ids) own.ids.push(id)
           return Effect.void
         }),
-      generate: (generate) =>
-        Effect.suspend(() => {
-          if (broken !== undefined) return Effect.fail(broken)
-          if (generate.maxTokens <= 0) return Effect.succeed(nothing(version()))
-          if (own.ids.length >= limits.contextLength) return Effect.fail(overflow(own.ids.length + 1))
-          const current = request(tokenizer, generate, version())
-          own.request = current
-          work.openUnsafe()
-          return Effect.onInterrupt(Deferred.await(current.done), () =>
-            Effect.sync(() => {
-              if (own.request === current) own.request = undefined
-            }))
-        })
+      generate: (generate, onText) =>
+        onText === undefined ? draw(generate) : aloud((onPiece) => draw(generate, onPiece), onText)
     }
   })
 
