@@ -3,7 +3,7 @@
 import * as micro from "./micro.generated"
 import { MR, NR } from "./pack"
 
-/** Zeros to initialise accumulators from: 64 bytes that nobody writes. */
+/** Zeros to initialise accumulators from: 128 bytes that nobody writes. */
 export const ZEROS: usize = 512
 /** Where an accumulator starts: nothing, what C holds, or one row of bias for all rows. */
 export const INIT_ZERO: i32 = 0

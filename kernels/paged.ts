@@ -1,6 +1,6 @@
 // Attention over a key-value cache in blocks, and appending to it.
 import { BQ, round16, scaleRow, softmaxRow } from "./attention"
-import { block, INIT_ZERO } from "./block"
+import { block, INIT_ZERO, ZEROS } from "./block"
 import { NR } from "./pack"
 import { argF, argI, argP, scratch } from "./runtime"
 import { fma } from "./simd"
@@ -48,7 +48,7 @@ function attendToken(token: i32, table: usize, from: i32, to: i32): void {
     const at = <usize>(load<i32>(table + <usize>(p0 / size) * 4) * size) * rowKv
     for (let h = first; h < last; h++) {
       const keys = argP(1) + at + <usize>(h / group) * width
-      scoreBlock(q + <usize>h * width, keys, rowKv, here, width, scores + <usize>(h - first) * lds + <usize>p0 * 4)
+      scoreBlock(q + <usize>h * width, keys, rowKv, here, width, scores + <usize>(h - first) * lds + <usize>p0 * 4, tmp)
     }
   }
   for (let h = first; h < last; h++) {
@@ -66,27 +66,47 @@ function attendToken(token: i32, table: usize, from: i32, to: i32): void {
   }
 }
 
-/** Scores of one query with the keys of one block. */
+/**
+ * Scores of one query with the keys of one block. Products are summed in eight lanes, the halves first, then the lanes of
+ * their sum crosswise: in the same order for four keys at once and for one, so that a score does not depend on where
+ * its key lies.
+ */
 // @ts-ignore: decorator
 @inline
-function scoreBlock(q: usize, key: usize, rowKv: usize, count: i32, width: usize, s: usize): void {
-  const body = width & ~15
+function scoreBlock(q: usize, key: usize, rowKv: usize, count: i32, width: usize, s: usize, tmp: usize): void {
+  const body = width & ~31
   let j = 0
   for (; j + 4 <= count; j += 4) {
     const k1 = key + rowKv, k2 = k1 + rowKv, k3 = k2 + rowKv
     let a0 = f32x4.splat(0), a1 = a0, a2 = a0, a3 = a0
-    let o: usize = 0
-    for (; o < body; o += 16) {
-      const x = v128.load(q + o)
+    let b0 = a0, b1 = a0, b2 = a0, b3 = a0
+    for (let o: usize = 0; o < body; o += 32) {
+      const x = v128.load(q + o), y = v128.load(q + o, 16)
       a0 = fma(x, v128.load(key + o), a0)
+      b0 = fma(y, v128.load(key + o, 16), b0)
       a1 = fma(x, v128.load(k1 + o), a1)
+      b1 = fma(y, v128.load(k1 + o, 16), b1)
       a2 = fma(x, v128.load(k2 + o), a2)
+      b2 = fma(y, v128.load(k2 + o, 16), b2)
       a3 = fma(x, v128.load(k3 + o), a3)
+      b3 = fma(y, v128.load(k3 + o, 16), b3)
     }
-    const t0 = f32x4.add(v128.shuffle<f32>(a0, a1, 0, 4, 1, 5), v128.shuffle<f32>(a0, a1, 2, 6, 3, 7))
-    const t1 = f32x4.add(v128.shuffle<f32>(a2, a3, 0, 4, 1, 5), v128.shuffle<f32>(a2, a3, 2, 6, 3, 7))
+    v128.store(tmp, a0)
+    v128.store(tmp, b0, 16)
+    v128.store(tmp, a1, 32)
+    v128.store(tmp, b1, 48)
+    v128.store(tmp, a2, 64)
+    v128.store(tmp, b2, 80)
+    v128.store(tmp, a3, 96)
+    v128.store(tmp, b3, 112)
+    const c0 = f32x4.add(v128.load(tmp), v128.load(tmp, 16))
+    const c1 = f32x4.add(v128.load(tmp, 32), v128.load(tmp, 48))
+    const c2 = f32x4.add(v128.load(tmp, 64), v128.load(tmp, 80))
+    const c3 = f32x4.add(v128.load(tmp, 96), v128.load(tmp, 112))
+    const t0 = f32x4.add(v128.shuffle<f32>(c0, c1, 0, 4, 1, 5), v128.shuffle<f32>(c0, c1, 2, 6, 3, 7))
+    const t1 = f32x4.add(v128.shuffle<f32>(c2, c3, 0, 4, 1, 5), v128.shuffle<f32>(c2, c3, 2, 6, 3, 7))
     let sums = f32x4.add(v128.shuffle<f32>(t0, t1, 0, 1, 4, 5), v128.shuffle<f32>(t0, t1, 2, 3, 6, 7))
-    for (; o < width; o += 4) {
+    for (let o = body; o < width; o += 4) {
       const x = load<f32>(q + o)
       let rest = f32x4.splat(x * load<f32>(key + o))
       rest = f32x4.replace_lane(rest, 1, x * load<f32>(k1 + o))
@@ -99,14 +119,16 @@ function scoreBlock(q: usize, key: usize, rowKv: usize, count: i32, width: usize
     key = k3 + rowKv
   }
   for (; j < count; j++) {
-    let a = f32x4.splat(0)
-    let o: usize = 0
-    for (; o < body; o += 16) a = fma(v128.load(q + o), v128.load(key + o), a)
-    // The order of the four-key path, so that a score does not depend on where its key lies.
-    const low = f32x4.extract_lane(a, 0) + f32x4.extract_lane(a, 2)
-    const high = f32x4.extract_lane(a, 1) + f32x4.extract_lane(a, 3)
+    let a = f32x4.splat(0), b = a
+    for (let o: usize = 0; o < body; o += 32) {
+      a = fma(v128.load(q + o), v128.load(key + o), a)
+      b = fma(v128.load(q + o, 16), v128.load(key + o, 16), b)
+    }
+    const c = f32x4.add(a, b)
+    const low = f32x4.extract_lane(c, 0) + f32x4.extract_lane(c, 2)
+    const high = f32x4.extract_lane(c, 1) + f32x4.extract_lane(c, 3)
     let sum = low + high
-    for (; o < width; o += 4) sum += load<f32>(q + o) * load<f32>(key + o)
+    for (let o = body; o < width; o += 4) sum += load<f32>(q + o) * load<f32>(key + o)
     store<f32>(s, sum)
     s += 4
     key += rowKv
@@ -117,16 +139,48 @@ function scoreBlock(q: usize, key: usize, rowKv: usize, count: i32, width: usize
 // @ts-ignore: decorator
 @inline
 function mixBlock(weights: usize, values: usize, rowKv: usize, count: i32, d: i32, out: usize, fresh: bool): void {
-  const zero = f32x4.splat(0)
   let c = 0
-  for (; c + NR <= d; c += NR) {
-    let a0 = zero, a1 = zero, a2 = zero, a3 = zero
-    if (!fresh) {
-      a0 = v128.load(out)
-      a1 = v128.load(out, 16)
-      a2 = v128.load(out, 32)
-      a3 = v128.load(out, 48)
+  for (; c + 2 * NR <= d; c += 2 * NR) {
+    const from = fresh ? ZEROS : out
+    let a0 = v128.load(from)
+    let a1 = v128.load(from, 16)
+    let a2 = v128.load(from, 32)
+    let a3 = v128.load(from, 48)
+    let a4 = v128.load(from, 64)
+    let a5 = v128.load(from, 80)
+    let a6 = v128.load(from, 96)
+    let a7 = v128.load(from, 112)
+    let value = values + <usize>c * 4
+    let w = weights
+    for (let j = 0; j < count; j++) {
+      const x = v128.load_splat<f32>(w)
+      a0 = fma(x, v128.load(value), a0)
+      a1 = fma(x, v128.load(value, 16), a1)
+      a2 = fma(x, v128.load(value, 32), a2)
+      a3 = fma(x, v128.load(value, 48), a3)
+      a4 = fma(x, v128.load(value, 64), a4)
+      a5 = fma(x, v128.load(value, 80), a5)
+      a6 = fma(x, v128.load(value, 96), a6)
+      a7 = fma(x, v128.load(value, 112), a7)
+      w += 4
+      value += rowKv
     }
+    v128.store(out, a0)
+    v128.store(out, a1, 16)
+    v128.store(out, a2, 32)
+    v128.store(out, a3, 48)
+    v128.store(out, a4, 64)
+    v128.store(out, a5, 80)
+    v128.store(out, a6, 96)
+    v128.store(out, a7, 112)
+    out += 128
+  }
+  for (; c + NR <= d; c += NR) {
+    const from = fresh ? ZEROS : out
+    let a0 = v128.load(from)
+    let a1 = v128.load(from, 16)
+    let a2 = v128.load(from, 32)
+    let a3 = v128.load(from, 48)
     let value = values + <usize>c * 4
     let w = weights
     for (let j = 0; j < count; j++) {

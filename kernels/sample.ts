@@ -12,13 +12,13 @@ export function sampleChunk(row: i32): void {
   const z = argP(0) + <usize>row * (<usize>v * 4)
   const temperature = load<f32>(argP(1) + at)
   const top = largest(z, v)
-  let best = 0
-  while (best < v - 1 && load<f32>(z + <usize>best * 4) != top) best++
   const p = scratch()
   const plain = exponentials(z, v, 1, top, p)
-  let id = best
+  let id = 0
   let logProb: f32 = 0
-  if (temperature != 0) {
+  if (temperature == 0) {
+    while (id < v - 1 && load<f32>(z + <usize>id * 4) != top) id++
+  } else {
     const total = temperature == 1 ? plain : exponentials(z, v, <f32>1 / temperature, top, p)
     const floor = threshold(p, v, load<i32>(argP(2) + at), <f64>load<f32>(argP(3) + at), total)
     let kept: f64 = 0
@@ -31,19 +31,30 @@ export function sampleChunk(row: i32): void {
     const bound = kept * <f64>load<f32>(argP(4) + at)
     let sum: f64 = 0
     id = -1
-    let last = best
-    for (let i = 0; i < v; i++) {
+    let begin = 0
+    if (floor == 0) {
+      // Whole groups that stay below the bound need not be looked at one by one.
+      for (; begin + 16 <= v; begin += 16) {
+        const after = sum + sum16(p + <usize>begin * 4)
+        if (after > bound) break
+        sum = after
+      }
+    }
+    for (let i = begin; i < v; i++) {
       const x = load<f32>(p + <usize>i * 4)
       if (x > 0 && x >= floor) {
         sum += <f64>x
-        last = i
         if (sum > bound) {
           id = i
           break
         }
       }
     }
-    if (id < 0) id = last
+    if (id < 0) {
+      // Rounding kept the sum below the bound: the last token that may be drawn.
+      id = v - 1
+      while (id > 0 && !(load<f32>(p + <usize>id * 4) > 0 && load<f32>(p + <usize>id * 4) >= floor)) id--
+    }
     logProb = <f32>NativeMath.log(<f64>load<f32>(p + <usize>id * 4) / kept)
   }
   store<i32>(argP(5) + at, id)
@@ -66,26 +77,52 @@ function largest(z: usize, v: i32): f32 {
   return top
 }
 
+/** Sum of 16 numbers in double precision. */
+// @ts-ignore: decorator
+@inline
+function sum16(p: usize): f64 {
+  const a = v128.load(p), b = v128.load(p, 16), c = v128.load(p, 32), d = v128.load(p, 48)
+  const low = f64x2.add(
+    f64x2.add(f64x2.promote_low_f32x4(a), f64x2.promote_low_f32x4(b)),
+    f64x2.add(f64x2.promote_low_f32x4(c), f64x2.promote_low_f32x4(d))
+  )
+  const high = f64x2.add(f64x2.add(upper(a), upper(b)), f64x2.add(upper(c), upper(d)))
+  const s = f64x2.add(low, high)
+  return f64x2.extract_lane(s, 0) + f64x2.extract_lane(s, 1)
+}
+
+// @ts-ignore: decorator
+@inline
+function upper(v: v128): v128 {
+  return f64x2.promote_low_f32x4(v128.shuffle<f32>(v, v, 2, 3, 2, 3))
+}
+
 /** Writes e^((z - top) k) and returns the sum. */
 function exponentials(z: usize, v: i32, k: f32, top: f32, p: usize): f64 {
   const scale = f32x4.splat(k), shift = f32x4.splat(-top)
-  let s0 = f64x2.splat(0), s1 = s0
+  const from = p
   let i = 0
-  for (; i + 4 <= v; i += 4) {
-    const e = expDown4(f32x4.mul(f32x4.add(v128.load(z), shift), scale))
-    v128.store(p, e)
-    s0 = f64x2.add(s0, f64x2.promote_low_f32x4(e))
-    s1 = f64x2.add(s1, f64x2.promote_low_f32x4(v128.shuffle<f32>(e, e, 2, 3, 2, 3)))
-    z += 16
-    p += 16
+  for (; i + 8 <= v; i += 8) {
+    const a = expDown4(f32x4.mul(f32x4.add(v128.load(z), shift), scale))
+    const b = expDown4(f32x4.mul(f32x4.add(v128.load(z, 16), shift), scale))
+    v128.store(p, a)
+    v128.store(p, b, 16)
+    z += 32
+    p += 32
   }
-  const s = f64x2.add(s0, s1)
-  let sum = f64x2.extract_lane(s, 0) + f64x2.extract_lane(s, 1)
   for (; i < v; i++) {
-    const e = exp1((load<f32>(z) - top) * k)
-    store<f32>(p, e)
-    sum += <f64>e
+    store<f32>(p, exp1((load<f32>(z) - top) * k))
     z += 4
+    p += 4
+  }
+  let sum: f64 = 0
+  p = from
+  for (i = 0; i + 16 <= v; i += 16) {
+    sum += sum16(p)
+    p += 64
+  }
+  for (; i < v; i++) {
+    sum += <f64>load<f32>(p)
     p += 4
   }
   return sum
