@@ -9,32 +9,10 @@ import { HttpClient, HttpClientRequest } from "effect/http"
 import { Embedder } from "../../services/Embedder.ts"
 import { type RetrieverError, RetrieverUnexpectedShape } from "../../services/Retriever.ts"
 import * as JsonHttp from "../retriever/jsonHttp.ts"
+import { type Prefixes, prefixesOf } from "./conventions.ts"
 import { normalize } from "./vectors.ts"
 
-/**
- * What comes before each text.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Prefixes {
-  readonly query: string
-  readonly passage: string
-}
-
-/**
- * The words that the reference puts before texts, told from the model's name: `query: ` and `passage: ` for E5, an
- * instruction before queries for BGE, nothing for others (`retrieval_server.py`, `index_builder.py`).
- *
- * @category getters
- * @since 0.1.0
- */
-export const prefixesOf = (model: string): Prefixes =>
-  /\be5\b/i.test(model)
-    ? { query: "query: ", passage: "passage: " }
-    : /\bbge\b/i.test(model)
-    ? { query: "Represent this sentence for searching relevant passages: ", passage: "" }
-    : { query: "", passage: "" }
+export { type Prefixes, prefixesOf } from "./conventions.ts"
 
 /**
  * @category models
