@@ -1,11 +1,8 @@
 /** A training run in a process that is killed at random moments and resumed, beside the same run left alone. */
-import { spawn } from "node:child_process"
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises"
 import { join } from "node:path"
-import { fileURLToPath } from "node:url"
 import { make } from "../../src/domain/Prng.ts"
-
-const cli = fileURLToPath(new URL("../../src/cli.ts", import.meta.url))
+import { command, finish } from "./commandProcess.ts"
 
 /** A step of some 0.3 seconds on the shipped model, an evaluation every third step. */
 const config = (world: string, steps: number, algorithm: string) => ({
@@ -28,43 +25,6 @@ const config = (world: string, steps: number, algorithm: string) => ({
   evaluation: { every: 3, beforeTraining: true, questions: 16 },
   checkpoints: { every: 1, keepLast: 2 }
 })
-
-const command = (args: ReadonlyArray<string>) => {
-  const begun = performance.now()
-  const child = spawn(process.execPath, [cli, ...args], { stdio: ["ignore", "pipe", "pipe"] })
-  let output = ""
-  let seen: (milliseconds: number) => void = () => {}
-  const firstStep = new Promise<number>((resolve) => {
-    seen = resolve
-  })
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.on("data", (bytes: Buffer) => {
-      output += bytes.toString("utf8")
-      if (/^step +\d/m.test(output)) seen(performance.now() - begun)
-    })
-  }
-  const ended = new Promise<number | null>((resolve) =>
-    child.on("exit", (code) => {
-      seen(performance.now() - begun)
-      resolve(code)
-    })
-  )
-  return {
-    ended,
-    kill: () => child.kill("SIGKILL"),
-    output: () => output,
-    /** Milliseconds to the end of the first step, or of the process. */
-    firstStep,
-    elapsed: () => performance.now() - begun
-  }
-}
-
-const finish = async (args: ReadonlyArray<string>) => {
-  const run = command(args)
-  const code = await run.ended
-  if (code !== 0) throw new Error(`search-r1 ${args.join(" ")} ended with ${code}:\n${run.output()}`)
-  return { firstStep: await run.firstStep, elapsed: run.elapsed() }
-}
 
 const lines = (text: string) => text.trim().split("\n")
 

@@ -11,9 +11,12 @@ import type { Style } from "./style.ts"
 const short = (value: number | undefined, digits = 2): string =>
   value === undefined ? "–" : value.toFixed(digits).replace(/^(-?)0\./, "$1.")
 
-const failures = (counts: Readonly<Record<string, number>>, style: Style): string => {
-  const texts = Object.entries(counts).map(([name, count]) => `${count} ${name}`)
-  return texts.length === 0 ? "" : style.bad(`  failed rollouts: ${texts.join(", ")}`)
+const failures = ({ failures, retries }: StepReport, style: Style): string => {
+  const texts = Object.entries(failures).map(([name, count]) => `${count} ${name}`)
+  return [
+    ...(retries === 0 ? [] : [`searches tried again: ${retries}`]),
+    ...(texts.length === 0 ? [] : [`failed rollouts: ${texts.join(", ")}`])
+  ].map((text) => style.bad(`  ${text}`)).join("")
 }
 
 /**
@@ -59,7 +62,7 @@ export const stepText = (report: StepReport, secondsPerStep: number, style: Styl
   ]
   const line = `${
     style.heading(`step ${String(report.step).padStart(String(report.steps).length)}/${report.steps}`)
-  }  ${facts.join("  ")}${failures(report.failures, style)}`
+  }  ${facts.join("  ")}${failures(report, style)}`
   const stopped = report.stopped === null ? [] : [style.bad(`      stopped early: ${report.stopped}`)]
   return [line, ...evaluation, ...stopped].join("\n")
 }

@@ -54,7 +54,7 @@ export const base: RunConfig = {
     url: null,
     dialect: "search-r1",
     timeoutSeconds: 30,
-    retries: 3,
+    retries: 8,
     cache: 16384
   },
   reward: {

@@ -8,7 +8,7 @@
  *
  * @since 0.1.0
  */
-import { Clock, Effect, Fiber, Option, Ref, Stream } from "effect"
+import { Clock, Effect, Fiber, Metric, Option, Ref, Stream } from "effect"
 import * as EarlyStop from "../domain/EarlyStop.ts"
 import * as KlController from "../domain/KlController.ts"
 import * as Metrics from "../domain/Metrics.ts"
@@ -21,7 +21,7 @@ import { Checkpoints } from "../services/Checkpoints.ts"
 import type { LearnerError, Optimizer } from "../services/Optimizer.ts"
 import type { Policy } from "../services/Policy.ts"
 import type { Questions, QuestionsUnreadable } from "../services/Questions.ts"
-import { Retriever } from "../services/Retriever.ts"
+import { Retriever, searchRetries } from "../services/Retriever.ts"
 import type { Reward } from "../services/Reward.ts"
 import { RunLog, type RunLogError } from "../services/RunLog.ts"
 import type { Tokenizer } from "../services/Tokenizer.ts"
@@ -95,6 +95,8 @@ export interface StepReport {
     readonly update: number
     readonly total: number
   }
+  /** Searches that were tried once more during the step. Like times, no part of `metrics`. */
+  readonly retries: number
   /** Why the run ends here although steps are left, or null. */
   readonly stopped: string | null
 }
@@ -301,6 +303,7 @@ export const run = (
       const unfinished = loop.state.pending !== null
       if (loop.stopped || (!unfinished && loop.state.step >= config.steps)) return undefined
       const started = yield* Clock.currentTimeMillis
+      const { count: retriesBefore } = yield* Metric.value(searchRetries)
       const made = unfinished ? undefined : yield* learnStep(loop)
       const after = made?.loop ?? loop
       const stopped = after.state.pending?.stopped ?? null
@@ -314,7 +317,9 @@ export const run = (
         update: made?.learned.seconds.update ?? 0,
         total: ((yield* Clock.currentTimeMillis) - started) / 1000
       }
-      yield* RunLog.use((log) => log.event("step", { step: following.step, seconds }))
+      const failures = made === undefined ? {} : failureCounts(made.collected)
+      const retries = (yield* Metric.value(searchRetries)).count - retriesBefore
+      yield* RunLog.use((log) => log.event("step", { step: following.step, seconds, retries, failures }))
       if (stopped !== null) {
         yield* RunLog.use((log) => log.event("stopped", { step: following.step, reason: stopped }))
       }
@@ -323,9 +328,10 @@ export const run = (
         steps: config.steps,
         metrics,
         evaluation,
-        failures: made === undefined ? {} : failureCounts(made.collected),
+        failures,
         trajectories: made?.collected.scored ?? [],
         seconds,
+        retries,
         stopped
       }
       const next: Loop = { ...after, state: following, stopped: stopped !== null }
@@ -341,6 +347,7 @@ export const run = (
         failures: evaluation?.failures ?? {},
         trajectories: [],
         seconds: { rollout: 0, prepare: 0, update: 0, total: 0 },
+        retries: 0,
         stopped: null
       }))).pipe(
         Stream.filter((report) => report.evaluation !== null),

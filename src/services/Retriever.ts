@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { Context, Effect, Schema } from "effect"
+import { Context, Effect, Metric, Schema } from "effect"
 import type { ScoredDocument } from "../domain/Document.ts"
 
 /**
@@ -164,6 +164,16 @@ export const isRetryable = (error: RetrieverError): boolean => {
       return false
   }
 }
+
+/**
+ * Searches, or batches of them, that were tried once more because an attempt failed.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const searchRetries: Metric.Counter<number> = Metric.counter("search_r1_search_retries_total", {
+  incremental: true
+})
 
 /**
  * How many passages to return.

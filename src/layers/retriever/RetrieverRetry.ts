@@ -3,8 +3,8 @@
  *
  * @since 0.1.0
  */
-import { Duration, Effect, Layer, Schedule } from "effect"
-import { isRetryable, Retriever, type RetrieverError } from "../../services/Retriever.ts"
+import { Duration, Effect, Layer, Metric, Schedule } from "effect"
+import { isRetryable, Retriever, type RetrieverError, searchRetries } from "../../services/Retriever.ts"
 
 /**
  * @category models
@@ -26,7 +26,7 @@ const retryAfter = (error: RetrieverError): number =>
 
 /**
  * Repeats calls whose error `isRetryable`: exponential backoff with jitter (80 to 120 % of the delay), never less than
- * the server's `Retry-After`, a bounded number of times. The last error is passed on.
+ * the server's `Retry-After`, a bounded number of times. The last error is passed on. `searchRetries` counts them.
  *
  * @category layers
  * @since 0.1.0
@@ -48,10 +48,18 @@ export const layer = (options?: Options): Layer.Layer<Retriever, never, Retrieve
           Effect.succeed(Duration.max(duration, Duration.millis(retryAfter(input))))
         )
       )
+      const retried = <A>(attempt: Effect.Effect<A, RetrieverError>) =>
+        Effect.suspend(() => {
+          let attempts = 0
+          const counted = Effect.suspend(() =>
+            attempts++ === 0 ? attempt : Effect.andThen(Metric.update(searchRetries, 1), attempt)
+          )
+          return Effect.retry(counted, schedule)
+        })
       return Retriever.of({
         name: inner.name,
-        search: (query, options) => Effect.retry(inner.search(query, options), schedule),
-        searchMany: (queries, options) => Effect.retry(inner.searchMany(queries, options), schedule)
+        search: (query, options) => retried(inner.search(query, options)),
+        searchMany: (queries, options) => retried(inner.searchMany(queries, options))
       })
     })
   )
