@@ -19,7 +19,8 @@ export function sampleChunk(row: i32): void {
   if (temperature == 0) {
     while (id < v - 1 && load<f32>(z + <usize>id * 4) != top) id++
   } else {
-    const total = temperature == 1 ? plain : exponentials(z, v, <f32>1 / temperature, top, p)
+    const k = <f32>1 / temperature
+    const total = temperature == 1 ? plain : exponentials(z, v, k, top, p)
     const floor = threshold(p, v, load<i32>(argP(2) + at), <f64>load<f32>(argP(3) + at), total)
     let kept: f64 = 0
     if (floor > 0) {
@@ -55,7 +56,7 @@ export function sampleChunk(row: i32): void {
       id = v - 1
       while (id > 0 && !(load<f32>(p + <usize>id * 4) > 0 && load<f32>(p + <usize>id * 4) >= floor)) id--
     }
-    logProb = <f32>NativeMath.log(<f64>load<f32>(p + <usize>id * 4) / kept)
+    logProb = <f32>(<f64>((load<f32>(z + <usize>id * 4) - top) * k) - NativeMath.log(kept))
   }
   store<i32>(argP(5) + at, id)
   store<f32>(argP(6) + at, logProb)
