@@ -3,8 +3,8 @@
  * vocabulary 512, batch 32 x 160, decoding batch 64) and a larger one (dim 512, 8 layers, vocabulary 8192), the shapes of
  * a plain PyTorch loop. Each number is a median.
  *
- * Options: `--device wasm|tensorflow|torch|cpu`, `--small` (0.9 M only), `--threads N`, `--delay` (also trains in the engine's
- * own thread and measures the event loop of this one).
+ * Options: `--device wasm|tensorflow|torch|cpu`, `--small` (0.9 M only), `--threads N`, `--delay` (with
+ * `--small`, too, trains in the engine's own thread and measures how late the event loop of this one is meanwhile).
  */
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import * as tf from "@tensorflow/tfjs-core"
@@ -230,7 +230,7 @@ export const run = async (args: ReadonlyArray<string>): Promise<Readonly<Record<
         ))
     const first = yield* tell("0.9 M", small)
     const second = values.small ? undefined : yield* tell("large", large)
-    const loop = values.delay ? yield* eventLoop(options) : {}
+    const loop = values.delay || !values.small ? yield* eventLoop(options) : {}
     return {
       device: device.name,
       threads: device.capabilities.threads,

@@ -36,7 +36,7 @@ export const tokenizerOf = Effect.fn("Pretrained.tokenizerOf")(function*(
   FileSystem.FileSystem | Path.Path
 > {
   const tokenizer = yield* TokenizerFolder.make(path)
-  yield* Effect.fromResult(checkVocabulary(tokenizer, config))
+  yield* Effect.fromResult(checkVocabulary(tokenizer, config, path))
   return { ...tokenizer, endOfText: [...new Set([...tokenizer.endOfText, ...config.eosTokenIds])] }
 })
 

@@ -14,12 +14,14 @@ import type { Tokenizer } from "../../services/Tokenizer.ts"
  * @since 0.1.0
  */
 export class VocabularyMismatch extends Schema.TaggedError<VocabularyMismatch>()("VocabularyMismatch", {
+  /** The model's folder or file. */
+  path: Schema.String,
   tokenizerSize: Schema.Natural,
   modelSize: Schema.Natural,
   reason: Schema.String
 }) {
   override get message() {
-    return `the tokenizer (${this.tokenizerSize} ids) does not belong to the model (${this.modelSize} ids): ${this.reason}`
+    return `${this.path}: the tokenizer (${this.tokenizerSize} ids) does not belong to the model (${this.modelSize} ids): ${this.reason}`
   }
 }
 
@@ -43,11 +45,12 @@ const listed = (ids: ReadonlyArray<number>): string =>
  */
 export const checkVocabulary = (
   tokenizer: Tokenizer["Service"],
-  config: ModelConfig
+  config: ModelConfig,
+  path = "model"
 ): Result.Result<void, VocabularyMismatch> => {
   const tokenizerSize = tokenizer.vocabularySize
   const modelSize = config.vocabularySize
-  const refuse = (reason: string) => Result.fail(new VocabularyMismatch({ tokenizerSize, modelSize, reason }))
+  const refuse = (reason: string) => Result.fail(new VocabularyMismatch({ path, tokenizerSize, modelSize, reason }))
   if (tokenizerSize > modelSize) {
     return refuse(`the id ${tokenizerSize - 1} of the tokenizer has no embedding in the model`)
   }

@@ -26,8 +26,10 @@ describe("Pretrained.open", () => {
 
   it.effect("refuses a tokenizer that lacks an id of the model", () =>
     Effect.gen(function*() {
-      const error = yield* Effect.flip(Pretrained.open(yield* withTokenizer({ vocab_size: 1000 })))
+      const directory = yield* withTokenizer({ vocab_size: 1000 })
+      const error = yield* Effect.flip(Pretrained.open(directory))
       assert.strictEqual(error._tag, "VocabularyMismatch")
+      assert.include(error.message, `${directory}: the tokenizer (262 ids) does not belong to the model (1000 ids)`)
       assert.include(error.message, "the tokenizer lacks the ids 262 to 999 of the model")
     }).pipe(Effect.provide(NodeServices.layer)))
 
