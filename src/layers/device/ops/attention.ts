@@ -4,12 +4,12 @@
  * @since 0.1.0
  */
 import * as tf from "@tensorflow/tfjs-core"
-import { differentiable, output, runFused } from "./kernel.ts"
+import { differentiable, hasKernel, output, runFused } from "./kernel.ts"
 import type { Packing, RowLayout } from "./packing.ts"
 
 /**
  * `out [T, H, D]` and what the gradient needs besides: the logarithms of the softmax's denominators `[T, H]` on a
- * device with the fused kernel, the attention weights `[n KV, (H / KV) L, L]` where plain operations did the work.
+ * device with the fused kernel, the attention weights of rows where plain operations did the work.
  *
  * @category models
  * @since 0.1.0
@@ -33,8 +33,8 @@ const heads = (rows: RowLayout, q: tf.Tensor, k: tf.Tensor): Heads => {
 
 /** `[T, KV * group, D]` → `[n * KV, group * L, D]` */
 const toHeads = (x: tf.Tensor, group: number, { dim, kv, rows }: Heads): tf.Tensor => {
-  const { length, pad, sequences } = rows
-  const padded = pad === undefined ? x : tf.gather(x, pad)
+  const { length, pad, sequences, unpad } = rows
+  const padded = unpad === undefined ? x : tf.gather(x, pad)
   const split = group === 1
     ? tf.transpose(tf.reshape(padded, [sequences, length, kv, dim]), [0, 2, 1, 3])
     : tf.transpose(tf.reshape(padded, [sequences, length, kv, group, dim]), [0, 2, 3, 1, 4])
@@ -53,12 +53,16 @@ const fromHeads = (x: tf.Tensor, group: number, { dim, kv, rows }: Heads): tf.Te
 
 /** Sets rows of padding to zero before they enter a sum over tokens. */
 const unpadGradient = (x: tf.Tensor, group: number, shape: Heads): tf.Tensor => {
-  const { length, pad, sequences, unpad } = shape.rows
-  if (pad === undefined || unpad === undefined) return toHeads(x, group, shape)
+  const { length, mask, pad, sequences, unpad } = shape.rows
+  if (unpad === undefined) return toHeads(x, group, shape)
   const [, width = 0, dim = 0] = x.shape
   const scattered = tf.scatterND(tf.reshape(unpad, [-1, 1]), x, [sequences * length, width, dim])
-  return toHeads(scattered, group, { ...shape, rows: { sequences, length, mask: shape.rows.mask } })
+  return toHeads(scattered, group, { ...shape, rows: { sequences, length, mask, pad } })
 }
+
+/** A row layout as a kernel takes it. */
+const rowInputs = ({ mask, pad, unpad }: RowLayout): tf.NamedTensorMap =>
+  unpad === undefined ? { mask, pad } : { mask, pad, unpad }
 
 const weights = (q: tf.Tensor, k: tf.Tensor, scale: number, { group, kv, rows }: Heads): tf.Tensor => {
   const { length, mask, sequences } = rows
@@ -84,6 +88,10 @@ export const attentionForward = (
   const { rows } = packing
   if (rows === undefined) {
     const outputs = runFused("SrAttention", { q, k, v, cuSeqlens: packing.tensor }, { scale })
+    return { out: output(outputs, 0), residual: output(outputs, 1) }
+  }
+  if (hasKernel("SrRowAttention")) {
+    const outputs = runFused("SrRowAttention", { q, k, v, ...rowInputs(rows) }, { scale })
     return { out: output(outputs, 0), residual: output(outputs, 1) }
   }
   return tf.tidy(() => {
@@ -114,6 +122,11 @@ export const attentionGrad = (
   if (rows === undefined) {
     const inputs = { q, k, v, out, lse: residual, dout, cuSeqlens: packing.tensor }
     const outputs = runFused("SrAttentionGrad", inputs, { scale })
+    return [output(outputs, 0), output(outputs, 1), output(outputs, 2)]
+  }
+  if (hasKernel("SrRowAttentionGrad")) {
+    const inputs = { q, k, v, out, weights: residual, dout, ...rowInputs(rows) }
+    const outputs = runFused("SrRowAttentionGrad", inputs, { scale })
     return [output(outputs, 0), output(outputs, 1), output(outputs, 2)]
   }
   return tf.tidy(() => {

@@ -26,8 +26,11 @@ export interface CapturedInput {
  */
 export interface CapturingBackend {
   readonly captures: boolean
-  /** Whether inputs and state under one key may come in different sizes; elsewhere a key stands for one set of sizes. */
-  readonly anySizes?: boolean
+  /**
+   * Whether one recording serves inputs and state of other sizes, and other tensors as state. Elsewhere a key stands for one
+   * set of sizes.
+   */
+  readonly adapts?: boolean
   captured(
     key: string,
     inputs: Readonly<Record<string, CapturedInput>>,
@@ -48,4 +51,15 @@ const isCapturing = (backend: unknown): backend is CapturingBackend =>
 export const capturingBackend = (): CapturingBackend | undefined => {
   const backend: unknown = tf.backend()
   return isCapturing(backend) ? backend : undefined
+}
+
+/**
+ * The active backend, where it can record computations whose state is different tensors each time.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const adaptingBackend = (): CapturingBackend | undefined => {
+  const backend = capturingBackend()
+  return backend?.adapts === true ? backend : undefined
 }

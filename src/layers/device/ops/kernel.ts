@@ -30,10 +30,12 @@ export const fusedKernels = [
 ] as const
 
 /**
+ * Any of these, or what a device without fused attention may implement: attention over sequences as rows of equal length.
+ *
  * @category models
  * @since 0.1.0
  */
-export type FusedKernel = typeof fusedKernels[number]
+export type FusedKernel = typeof fusedKernels[number] | "SrRowAttention" | "SrRowAttentionGrad"
 
 /**
  * Whether the active backend has the kernel.

@@ -7,9 +7,9 @@ import * as tf from "@tensorflow/tfjs-core"
 import { hasKernel } from "./kernel.ts"
 
 /**
- * What the composition of plain operations needs: sequences as rows of equal length. `pad` takes packed tokens to rows
- * and `unpad` back (absent where all sequences have one length), `mask [rows, rows]` is 0 on and below the diagonal
- * and very negative above.
+ * What the composition of plain operations needs: sequences as rows of equal length. `pad [sequences, length]` takes
+ * packed tokens to rows and `unpad [tokens]` back (absent where all sequences have one length), `mask [length, length]` is 0
+ * on and below the diagonal and very negative above.
  *
  * @category models
  * @since 0.1.0
@@ -18,7 +18,7 @@ export interface RowLayout {
   readonly sequences: number
   readonly length: number
   readonly mask: tf.Tensor
-  readonly pad?: tf.Tensor
+  readonly pad: tf.Tensor
   readonly unpad?: tf.Tensor
 }
 
@@ -49,8 +49,6 @@ const rowLayout = (cuSeqlens: Int32Array): RowLayout => {
   }
   const mask = new Float32Array(length * length)
   for (let i = 0; i < length; i++) mask.fill(masked, i * length + i + 1, (i + 1) * length)
-  const layout = { sequences, length, mask: tf.tensor2d(mask, [length, length]) }
-  if (equal) return layout
   const total = cuSeqlens[sequences] ?? 0
   const pad = new Int32Array(sequences * length)
   const unpad = new Int32Array(total)
@@ -60,7 +58,13 @@ const rowLayout = (cuSeqlens: Int32Array): RowLayout => {
     for (let t = 0; t < length; t++) pad[i * length + t] = Math.min(begin + t, Math.max(begin, end - 1))
     for (let t = begin; t < end; t++) unpad[t] = i * length + t - begin
   }
-  return { ...layout, pad: tf.tensor1d(pad, "int32"), unpad: tf.tensor1d(unpad, "int32") }
+  const layout = {
+    sequences,
+    length,
+    mask: tf.tensor2d(mask, [length, length]),
+    pad: tf.tensor2d(pad, [sequences, length], "int32")
+  }
+  return equal ? layout : { ...layout, unpad: tf.tensor1d(unpad, "int32") }
 }
 
 /**

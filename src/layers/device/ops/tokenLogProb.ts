@@ -100,7 +100,7 @@ export const tokenLogProbGrad = (
   if (hasKernel("SrTokenLogProbGrad")) {
     const zeros = dEntropy === undefined ? tf.zeros([tokens]) : undefined
     const inputs = { hidden, head, targets, lse, entropy, dLogProb, dEntropy: dEntropy ?? zeros ?? dLogProb }
-    const outputs = runFused("SrTokenLogProbGrad", inputs, { temperature })
+    const outputs = runFused("SrTokenLogProbGrad", inputs, { temperature, withEntropy: dEntropy !== undefined })
     zeros?.dispose()
     return [output(outputs, 0), output(outputs, 1)]
   }

@@ -12,14 +12,13 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import type { CapturedInput } from "../ops/captured.ts"
 import type { TensorFlowBackend } from "./backend.ts"
-import { type GraphNode, savedModel, tag } from "./graphDef.ts"
+import { savedModel, tag } from "./graphDef.ts"
 import { releaseConstants } from "./Program.ts"
 import { Recorder, type Recording } from "./Recorder.ts"
 
 interface Graph {
-  readonly recording: Recording
-  /** The recording without the sizes of its inputs: equal for computations that differ in sizes alone. */
-  readonly form: Buffer
+  /** The file of the graph, in which all sizes of inputs are left open. */
+  readonly file: Uint8Array
   /** Sizes of all inputs and of the state, one behind the other. */
   readonly sizes: ReadonlyArray<number>
   /** Which of these a run may have otherwise. */
@@ -34,24 +33,13 @@ interface Known {
   readonly tensor: tf.Tensor
 }
 
-/** Graphs loaded at once, and recordings kept of one computation. */
-const limits = { loaded: 64, recordings: 16 }
-
-/** Replaces the sizes of inputs by those given. */
-const withSizes = (
-  nodes: ReadonlyArray<GraphNode>,
-  size: (index: number, size: number) => number
-): ReadonlyArray<GraphNode> => {
-  let index = 0
-  return nodes.map((node) =>
-    node.kind === "input" ? { ...node, shape: node.shape.map((dim) => size(index++, dim)) } : node
-  )
-}
+/** Graphs loaded at once, and graphs kept of one computation. */
+const limits = { loaded: 64, kept: 16 }
 
 /**
- * The graphs of one backend, by key. The first run of a computation is an ordinary one that is written down; the next one
- * of the same sizes runs the graph. Where the record at other sizes has the same operations with the same constants, one
- * graph serves all of the sizes in which the two differ.
+ * The graphs of one backend, by key. A computation runs once to be written down; its results always come from the graph, so
+ * they do not depend on what ran before. Where the record at other sizes has the same operations with the same constants,
+ * one graph serves all of the sizes in which the two differ.
  *
  * @category models
  * @since 0.1.0
@@ -99,8 +87,7 @@ export class Graphs {
         sizes.every((size, i) => size === graph.sizes[i] || (graph.free[i] && size > 1))
       )
       if (graph === undefined) return this.#record(key, known, sizes, evaluate)
-      if (graph.model === undefined) this.#load(key, graph)
-      return graph.model === undefined ? evaluate() : this.#replay(graph, graph.model, known)
+      return this.#replay(graph, known)
     } finally {
       tf.dispose([...tensors.values()])
     }
@@ -116,10 +103,11 @@ export class Graphs {
     return [...seen.values()]
   }
 
-  #replay(graph: Graph, model: number, known: ReadonlyArray<Known>): ReadonlyArray<tf.Tensor> {
+  #replay(graph: Graph, known: ReadonlyArray<Known>): ReadonlyArray<tf.Tensor> {
+    const { binding } = this.#backend
+    const model = graph.model ?? this.#load(graph)
     this.#replays++
     const ids = known.map(({ id }) => id)
-    const { binding } = this.#backend
     const results = binding.runSavedModel(model, ids, graph.inputNames, graph.outputNames)
     const tensors: Array<tf.Tensor> = []
     try {
@@ -144,67 +132,82 @@ export class Graphs {
     const recorder = new Recorder(real)
     const types = { float32: real.TF_FLOAT, int32: real.TF_INT32, bool: real.TF_BOOL }
     const typeOf = ({ dtype }: tf.Tensor) => dtype === "int32" || dtype === "bool" ? types[dtype] : types.float32
-    for (const { id, tensor } of known) recorder.input(id, typeOf(tensor), tensor.shape)
+    for (const { id, tensor } of known) recorder.input(id, typeOf(tensor), tensor.rank)
     let results: ReadonlyArray<tf.Tensor>
     backend.binding = recorder.binding
     try {
-      results = evaluate()
+      results = tf.tidy(() => [...evaluate()])
+    } catch (cause) {
+      recorder.release()
+      throw cause
     } finally {
       backend.binding = real
       releaseConstants(recorder.binding)
     }
-    const ids = backend.getInputTensorIds(results)
-    const recording = recorder.finish(
-      results.map((tensor, i) => ({ id: ids[i] ?? -1, dtype: typeOf(tensor) })),
-      real.TF_ATTR_TYPE
-    )
-    if (recorder.refusal !== undefined) this.#refuse(key, recorder.refusal)
-    else this.#keep(key, recording, sizes)
-    return results
+    try {
+      const ids = backend.getInputTensorIds(results)
+      const recording = recorder.finish(
+        results.map((tensor, i) => ({ id: ids[i] ?? -1, dtype: typeOf(tensor) })),
+        real.TF_ATTR_TYPE
+      )
+      const graph = recorder.refusal === undefined ? this.#keep(key, recording, sizes) : undefined
+      if (graph === undefined) {
+        this.#refuse(key, recorder.refusal ?? "its graph cannot be loaded")
+        return results
+      }
+      tf.dispose([...results])
+      return this.#replay(graph, known)
+    } finally {
+      recorder.release()
+    }
   }
 
-  #keep(key: string, recording: Recording, sizes: ReadonlyArray<number>): void {
-    const form = Buffer.from(savedModel(withSizes(recording.nodes, () => -1)))
+  /** The graph that serves a recording; none where TensorFlow does not take it. */
+  #keep(key: string, { nodes, outputs }: Recording, sizes: ReadonlyArray<number>): Graph | undefined {
+    const file = savedModel(nodes)
     const graphs = this.#graphs.get(key) ?? []
     this.#graphs.set(key, graphs)
-    const same = graphs.find((graph) => graph.sizes.length === sizes.length && graph.form.equals(form))
+    const same = graphs.find((graph) => graph.sizes.length === sizes.length && Buffer.compare(graph.file, file) === 0)
     // What a size of 1 (which is spread over others) or 0 shows does not hold for other sizes.
     const differing = same === undefined ? [] : sizes.map((size, i) => size !== same.sizes[i])
     if (same !== undefined && differing.every((own, i) => !own || ((sizes[i] ?? 0) > 1 && (same.sizes[i] ?? 0) > 1))) {
       differing.forEach((own, i) => {
         if (own) same.free[i] = true
       })
-      this.#unload(same)
-      return
+      return same
     }
     const [oldest] = graphs
-    if (graphs.length >= limits.recordings && oldest !== undefined) {
+    if (graphs.length >= limits.kept && oldest !== undefined) {
       this.#unload(oldest)
       graphs.shift()
     }
-    const inputNames = recording.nodes.flatMap((node) => node.kind === "input" ? [`${node.name}:0`] : [])
-    graphs.push({
-      recording,
-      form,
+    const graph = {
+      file,
       sizes,
       free: sizes.map(() => false),
-      inputNames: inputNames.join(),
-      outputNames: recording.outputs.map((name) => `${name}:0`).join(),
+      inputNames: nodes.flatMap((node) => node.kind === "input" ? [`${node.name}:0`] : []).join(),
+      outputNames: outputs.map((name) => `${name}:0`).join(),
       model: undefined
-    })
+    }
+    try {
+      this.#load(graph)
+    } catch {
+      return undefined
+    }
+    graphs.push(graph)
+    return graph
   }
 
-  #load(key: string, graph: Graph): void {
+  #load(graph: Graph): number {
     const [oldest] = this.#loaded
     if (this.#loaded.length >= limits.loaded && oldest !== undefined) this.#unload(oldest)
     const directory = mkdtempSync(join(tmpdir(), "search-r1-graph-"))
     try {
-      const nodes = withSizes(graph.recording.nodes, (i, size) => graph.free[i] ? -1 : size)
-      writeFileSync(join(directory, "saved_model.pb"), savedModel(nodes))
-      graph.model = this.#backend.binding.loadSavedModel(directory, tag)
+      writeFileSync(join(directory, "saved_model.pb"), graph.file)
+      const model = this.#backend.binding.loadSavedModel(directory, tag)
+      graph.model = model
       this.#loaded.push(graph)
-    } catch (cause) {
-      this.#refuse(key, cause instanceof Error ? cause.message : String(cause))
+      return model
     } finally {
       rmSync(directory, { recursive: true, force: true })
     }

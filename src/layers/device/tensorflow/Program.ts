@@ -173,7 +173,7 @@ export class Program {
   }
 
   /** A reduction over some axes. */
-  reduce(op: "Sum" | "Mean" | "Max" | "Min", x: Handle, axes: ReadonlyArray<number>, keep: boolean): Handle {
+  reduce(op: "Sum" | "Mean" | "Prod" | "Min", x: Handle, axes: ReadonlyArray<number>, keep: boolean): Handle {
     return this.run(op, [x, this.ints(axes)], this.flag("keep_dims", keep), this.type("Tidx", this.#binding.TF_INT32))
   }
 

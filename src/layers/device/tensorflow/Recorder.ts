@@ -28,6 +28,10 @@ export class Recorder {
   readonly binding: Binding
   /** Why the computation cannot be repeated from the recording. */
   refusal: string | undefined
+  readonly #real: Binding
+  readonly #inputs = new Set<number>()
+  /** Inputs that the computation gave up. */
+  #deleted: Array<number> = []
   readonly #names = new Map<number, string>()
   readonly #nodes: Array<GraphNode> = []
   /** How many operations have read a name. */
@@ -36,6 +40,7 @@ export class Recorder {
   readonly #updates: Array<string> = []
 
   constructor(real: Binding) {
+    this.#real = real
     this.binding = Object.create(real, {
       createTensor: {
         value: (shape: ReadonlyArray<number>, dtype: number, values: Int32Array | Float32Array | Uint8Array) => {
@@ -57,15 +62,22 @@ export class Recorder {
           return real.tensorDataSync(id)
         }
       },
+      deleteTensor: {
+        value: (id: number) => {
+          if (this.#inputs.has(id)) this.#deleted.push(id)
+          else real.deleteTensor(id)
+        }
+      },
       rebind: { value: (id: number, updated: number) => this.#rebind(id, updated) }
     })
   }
 
-  /** Names an existing tensor as an input. */
-  input(id: number, dtype: number, shape: ReadonlyArray<number>): void {
+  /** Names an existing tensor as an input. It stays until {@link release}, whatever the computation does. */
+  input(id: number, dtype: number, rank: number): void {
     const name = `i${this.#nodes.length}`
     this.#names.set(id, name)
-    this.#nodes.push({ kind: "input", name, dtype, shape: [...shape] })
+    this.#inputs.add(id)
+    this.#nodes.push({ kind: "input", name, dtype, rank })
   }
 
   #constant(id: number, shape: ReadonlyArray<number>, dtype: number, values: unknown): void {
@@ -96,6 +108,12 @@ export class Recorder {
     if ((this.#readers.get(before) ?? 0) > 1) this.refusal ??= "it writes in place what it has read"
     this.#names.set(id, after)
     this.#updates.push(after)
+  }
+
+  /** Deletes the inputs that the computation gave up. */
+  release(): void {
+    for (const id of this.#deleted) this.#real.deleteTensor(id)
+    this.#deleted = []
   }
 
   /** Ends the recording: results come after everything that is written in place. */

@@ -26,8 +26,8 @@ export type GraphNode =
     readonly shape: ReadonlyArray<number>
     readonly bytes: Uint8Array
   }
-  /** -1 stands for a size that differs from run to run. */
-  | { readonly kind: "input"; readonly name: string; readonly dtype: number; readonly shape: ReadonlyArray<number> }
+  /** Its sizes are left open. */
+  | { readonly kind: "input"; readonly name: string; readonly dtype: number; readonly rank: number }
 
 /** Kinds of attributes as the C API numbers them, which is what tfjs hands over. */
 const attrKinds = ["string", "int", "float", "bool", "type", "shape"] as const
@@ -90,10 +90,11 @@ const node = (given: GraphNode): Buffer => {
     )
   }
   const dtype = attr("dtype", integer(6, given.dtype))
-  const shape = message(2, ...shapeParts(given.shape))
   if (given.kind === "input") {
-    return message(1, ...head("Placeholder"), dtype, attr("shape", message(7, ...shapeParts(given.shape))))
+    const open = Array.from({ length: given.rank }, () => -1)
+    return message(1, ...head("Placeholder"), dtype, attr("shape", message(7, ...shapeParts(open))))
   }
+  const shape = message(2, ...shapeParts(given.shape))
   return message(
     1,
     ...head("Const"),

@@ -25,6 +25,7 @@ export const backendName = "tensorflow"
 export interface Call {
   readonly program: Program
   readonly input: (name: string) => Handle
+  readonly has: (name: string) => boolean
   readonly number: (name: string) => number
   readonly flag: (name: string) => boolean
   readonly list: (name: string) => ReadonlyArray<number>
@@ -51,6 +52,7 @@ export const kernel = (kernelName: string, body: (call: Call) => ReadonlyArray<H
           if (tensor === undefined) throw new TypeError(`the input ${name} of ${kernelName} is missing`)
           return program.input(tensor)
         },
+        has: (name) => inputs[name] !== undefined,
         number: (name) => Number(attribute(name)),
         flag: (name) => attribute(name) === true,
         list: (name) => {

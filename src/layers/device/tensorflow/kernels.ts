@@ -5,7 +5,9 @@
  * @since 0.1.0
  */
 import * as tf from "@tensorflow/tfjs-core"
+import { rowAttention, rowAttentionGrad } from "./attention.ts"
 import { backendName, kernel } from "./kernel.ts"
+import { embeddingGrad, rmsNormGrad, sumSquares, swiGluGrad, tokenLogProb, tokenLogProbGrad } from "./learning.ts"
 import type { Handle, Program } from "./Program.ts"
 import { sample } from "./sampling.ts"
 
@@ -66,6 +68,25 @@ const kvAppend = kernel("SrKvAppend", ({ input, program }) => {
   return []
 })
 
+const all: ReadonlyArray<tf.KernelConfig> = [
+  matMul,
+  reshape,
+  slice,
+  gather,
+  rmsNorm,
+  rmsNormGrad,
+  swiGlu,
+  swiGluGrad,
+  rowAttention,
+  rowAttentionGrad,
+  tokenLogProb,
+  tokenLogProbGrad,
+  embeddingGrad,
+  sumSquares,
+  kvAppend,
+  sample
+]
+
 /**
  * Registers the kernels above over those of tfjs-node.
  *
@@ -73,7 +94,7 @@ const kvAppend = kernel("SrKvAppend", ({ input, program }) => {
  * @since 0.1.0
  */
 export const registerKernels = (): void => {
-  for (const config of [matMul, reshape, slice, gather, rmsNorm, swiGlu, kvAppend, sample]) {
+  for (const config of all) {
     if (tf.getKernel(config.kernelName, backendName) !== undefined) tf.unregisterKernel(config.kernelName, backendName)
     tf.registerKernel(config)
   }

@@ -140,7 +140,7 @@ export const load = Effect.fnUntraced(function*(location: TensorFlowLocation) {
       // What a graph returns lies in the host's memory: on a card every result would be copied there and back.
       const graphs = new Graphs(backend)
       const captured = graphs.run.bind(graphs)
-      if (!backend.isUsingGpuDevice) Object.assign(backend, { captures: true, anySizes: true, captured, graphs })
+      if (!backend.isUsingGpuDevice) Object.assign(backend, { captures: true, adapts: true, captured, graphs })
       return backend
     },
     catch: (cause) =>

@@ -7,15 +7,9 @@ import * as tf from "@tensorflow/tfjs-core"
 import type { ModelConfig } from "../../../domain/ModelConfig.ts"
 import { embedding, finalNorm } from "../../../domain/ModelTensors.ts"
 import * as Ops from "../../device/ops/index.ts"
+import { backwardLayer, forwardLayer } from "./capturedLayers.ts"
 import type { Parameters } from "./Parameters.ts"
-import {
-  type Activations,
-  attentionScale,
-  type GradientSink,
-  layerBackward,
-  layerForward,
-  type RopeTables
-} from "./Transformer.ts"
+import type { Activations, GradientSink, RopeTables } from "./Transformer.ts"
 
 /**
  * A decoder on a device.
@@ -54,9 +48,6 @@ export interface PackedForward {
  */
 export type Keep = "everything" | "inputs" | "nothing"
 
-const attendPacked = (config: ModelConfig, packing: Ops.Packing) => (q: tf.Tensor, k: tf.Tensor, v: tf.Tensor) =>
-  Ops.attentionForward(q, k, v, packing, attentionScale(config))
-
 /** Position of every token in its own sequence. */
 const positions = (cuSeqlens: Int32Array): Int32Array => {
   const out = new Int32Array(cuSeqlens.at(-1) ?? 0)
@@ -83,17 +74,17 @@ export const packedForward = (
   const packing = Ops.packing(cuSeqlens)
   // Clones share the tables' memory: whoever disposes of a forward pass must not dispose of the tables.
   const angles = Ops.rotary(tf.tensor1d(positions(cuSeqlens), "int32"), tf.clone(tables.cos), tf.clone(tables.sin))
-  const attend = attendPacked(config, packing)
+  const context = { config, parameters, angles, packing }
   let x: tf.Tensor = tf.gather(parameters.get(embedding), idTensor)
   const layers: Array<Activations | { readonly x: tf.Tensor }> = []
   for (let layer = 0; layer < config.layers; layer++) {
     const input = x
     if (keep === "everything") {
-      const { activations, y } = tf.tidy(() => layerForward(parameters, config, layer, input, angles, attend))
+      const { activations, y } = tf.tidy(() => forwardLayer(context, layer, input))
       layers.push(activations)
       x = y
     } else {
-      x = tf.tidy(() => layerForward(parameters, config, layer, input, angles, attend).y)
+      x = tf.tidy(() => forwardLayer(context, layer, input).y)
       if (keep === "inputs") layers.push({ x: input })
       else input.dispose()
     }
@@ -116,7 +107,7 @@ export const packedBackward = (
   sink: GradientSink
 ): void => {
   const { angles, ids, last, layers, packing } = forward
-  const attend = attendPacked(config, packing)
+  const context = { config, parameters, angles, packing }
   let dx = tf.tidy(() => {
     const [d, dWeight] = Ops.rmsNormGrad(last, parameters.get(finalNorm), dHidden, config.rmsNormEps)
     sink(finalNorm, dWeight)
@@ -127,10 +118,8 @@ export const packedBackward = (
     if (kept === undefined) throw new RangeError("the forward pass kept nothing for its gradient")
     const dy = dx
     dx = tf.tidy(() => {
-      const activations = "normed" in kept
-        ? kept
-        : layerForward(parameters, config, layer, kept.x, angles, attend).activations
-      return layerBackward(parameters, config, layer, activations, angles, packing, dy, sink)
+      const activations = "normed" in kept ? kept : forwardLayer(context, layer, kept.x).activations
+      return backwardLayer(context, layer, activations, dy, sink)
     })
     dy.dispose()
     const { x, ...others } = kept

@@ -8,6 +8,7 @@ import * as tf from "@tensorflow/tfjs-core"
 import type { ModelConfig } from "../../../domain/ModelConfig.ts"
 import { embedding, finalNorm, outputHead } from "../../../domain/ModelTensors.ts"
 import * as Ops from "../../device/ops/index.ts"
+import { networkKey } from "./capturedLayers.ts"
 import { blockSize, type KvCache, type Window } from "./KvCache.ts"
 import type { Network } from "./Packed.ts"
 import { attentionScale, layerForward } from "./Transformer.ts"
@@ -161,8 +162,8 @@ const capturedStep = (
     ...parameters.specs.map(({ name }) => parameters.get(name)),
     ...pools.flatMap(({ k, v }) => [k, v])
   ]
-  const sizes = capturing.anySizes === true ? [] : [rows, maxBlocks]
-  const key = ["decode", vocabulary, ...sizes, ...Object.values(parts)].join(" ")
+  const sizes = capturing.adapts === true ? [] : [rows, maxBlocks]
+  const key = ["decode", vocabulary, ...sizes, ...Object.values(parts), networkKey(config)].join(" ")
   const [drawn, logProb, modelLogProb] = capturing.captured(key, inputs, state, (input) => {
     const positions = input("tokenPos")
     const attend = window === undefined

@@ -64,7 +64,7 @@ describe.skipIf(reason !== undefined)("recorded graphs of TensorFlow", () => {
     assert.deepStrictEqual(run(0, 0, 0, 1), [1, 1, 4, 5])
     assert.strictEqual(computed, 2)
     assert.strictEqual(graphs().statistics.loaded, 1)
-    assert.strictEqual(graphs().statistics.replays, 2)
+    assert.strictEqual(graphs().statistics.replays, 4)
     // One row could be spread over others: what holds for two and three need not hold for one.
     assert.deepStrictEqual(run(1, 1), [5, 7])
     assert.strictEqual(computed, 3)
@@ -92,7 +92,7 @@ describe.skipIf(reason !== undefined)("recorded graphs of TensorFlow", () => {
     assert.deepStrictEqual(run(tf.scalar(1)), [1, 2])
     assert.deepStrictEqual(run(tf.scalar(2)), [2, 4])
     assert.deepStrictEqual(run(tf.scalar(3)), [3, 6])
-    assert.isAtLeast(graphs().statistics.replays, 2)
+    assert.isAtLeast(graphs().statistics.replays, 3)
   })
 
   onDevice("a cache that a graph appends to is written in place and read afterwards", () => {
