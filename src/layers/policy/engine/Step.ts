@@ -78,24 +78,35 @@ const attendUncaptured = (
   return attendWindow(config, cache, window, (name) => tensors[name])
 }
 
-/** New tokens through all layers: what goes into the last norm. */
+/**
+ * New tokens through all layers: what goes into the last norm, for all of them or for the tokens `wanted` (int32), which
+ * are all that the last layer's products need.
+ */
 const layers = (
   { config, parameters, tables }: Network,
   cache: KvCache,
-  tokens: { readonly ids: tf.Tensor; readonly positions: tf.Tensor; readonly slots: tf.Tensor },
+  tokens: {
+    readonly ids: tf.Tensor
+    readonly positions: tf.Tensor
+    readonly slots: tf.Tensor
+    readonly wanted?: tf.Tensor
+  },
   attend: Attend
 ): tf.Tensor => {
-  const { ids, positions, slots } = tokens
+  const { ids, positions, slots, wanted } = tokens
   const angles = Ops.rotary(positions, tables.cos, tables.sin)
   let x: tf.Tensor = tf.gather(parameters.get(embedding), ids)
   for (let layer = 0; layer < config.layers; layer++) {
     const input = x
+    const pick = wanted !== undefined && layer === config.layers - 1
+      ? (rows: tf.Tensor) => tf.gather(rows, wanted)
+      : undefined
     x = tf.tidy(() =>
       layerForward(parameters, config, layer, input, angles, (q, k, v) => {
         const pool = cache.append(layer, k, v, slots)
         const out = attend(layer, q, pool, k, v)
         return { out, residual: out }
-      }).y
+      }, pick).y
     )
     input.dispose()
   }
@@ -239,9 +250,10 @@ const eagerLogits = (
   const attend = decoding && !Ops.hasKernel("SrPagedAttention")
     ? attendUncaptured(network.config, cache, sequences, tokenPos)
     : attendPaged(network.config, Ops.paged(layout, blockSize))
-  const x = layers(network, cache, inputs, attend)
-  if (last.length === 0) return undefined
-  return logits(network, last.length === ids.length ? x : tf.gather(x, tf.tensor1d([...last], "int32")))
+  const some = last.length > 0 && last.length < ids.length
+  const wanted = some ? { wanted: tf.tensor1d([...last], "int32") } : {}
+  const x = layers(network, cache, { ...inputs, ...wanted }, attend)
+  return last.length === 0 ? undefined : logits(network, x)
 }
 
 /**

@@ -85,11 +85,13 @@ const linear = (x: tf.Tensor, weight: tf.Tensor, bias: tf.Tensor | undefined): t
   return bias === undefined ? y : tf.add(y, bias)
 }
 
+const identity = (rows: tf.Tensor): tf.Tensor => rows
+
 const perHead = (x: tf.Tensor, heads: number, dim: number): tf.Tensor => tf.reshape(x, [-1, heads, dim])
 
 /**
  * One layer. `attend` is causal attention, over the batch itself in training and through the cache in generation; only
- * in training is its residual of use.
+ * in training is its residual of use. Where only some tokens' output is wanted, `wanted` picks their rows behind attention.
  *
  * @category operations
  * @since 0.1.0
@@ -100,7 +102,8 @@ export const layerForward = (
   layer: number,
   x: tf.Tensor,
   angles: Ops.Rotary,
-  attend: (q: tf.Tensor, k: tf.Tensor, v: tf.Tensor) => Ops.Attention
+  attend: (q: tf.Tensor, k: tf.Tensor, v: tf.Tensor) => Ops.Attention,
+  wanted: (rows: tf.Tensor) => tf.Tensor = identity
 ): { readonly y: tf.Tensor; readonly activations: Activations } => {
   const { headDim, heads, keyValueHeads, rmsNormEps } = config
   const weight = (name: string) => parameters.get(layerTensor(layer, name))
@@ -122,11 +125,11 @@ export const layerForward = (
   const k = Ops.ropeForward(ownNorm ? normalize(rawK, keyValueHeads, "self_attn.k_norm.weight") : rawK, angles)
   const attention = attend(q, k, v)
   const mixed = linear(
-    tf.reshape(attention.out, [-1, heads * headDim]),
+    wanted(tf.reshape(attention.out, [-1, heads * headDim])),
     weight("self_attn.o_proj.weight"),
     outputBias(config) ? weight("self_attn.o_proj.bias") : undefined
   )
-  const middle = tf.add(x, mixed)
+  const middle = tf.add(wanted(x), mixed)
   const middleNormed = Ops.rmsNormForward(middle, weight("post_attention_layernorm.weight"), rmsNormEps)
   const gate = linear(middleNormed, weight("mlp.gate_proj.weight"), undefined)
   const up = linear(middleNormed, weight("mlp.up_proj.weight"), undefined)
