@@ -47,13 +47,15 @@ const initial = (prng: Prng.Prng, { name, shape }: ModelTensors.TensorSpec): Flo
 
 /**
  * The weights of a seed, in the order of the computation: norms 1, biases 0, embeddings normal with deviation 0.05, and
- * matrices uniform within `1 / sqrt(inputs)` (the default of PyTorch's linear layers).
+ * matrices uniform within `1 / sqrt(inputs)` (the default of PyTorch's linear layers). Made as they are read, as often as they are.
  *
  * @category constructors
  * @since 0.1.0
  */
-export function* weights(config: ModelConfig, seed: string): Generator<InitialWeight> {
-  for (const spec of ModelTensors.tensors(config)) {
-    yield { ...spec, data: initial(Prng.make(`${seed}/initial/${spec.name}`), spec) }
+export const weights = (config: ModelConfig, seed: string): Iterable<InitialWeight> => ({
+  *[Symbol.iterator]() {
+    for (const spec of ModelTensors.tensors(config)) {
+      yield { ...spec, data: initial(Prng.make(`${seed}/initial/${spec.name}`), spec) }
+    }
   }
-}
+})

@@ -10,7 +10,8 @@ const deviation = (values: Float32Array): number =>
   Math.sqrt(values.reduce((sum, value) => sum + value * value, 0) / values.length)
 
 describe("ModelInit", () => {
-  const weights = [...ModelInit.weights(config, "a")]
+  const made = ModelInit.weights(config, "a")
+  const weights = [...made]
 
   it("makes every weight of the model, in order and shape", () => {
     assert.deepStrictEqual(weights.map(({ name, shape }) => ({ name, shape })), [...ModelTensors.tensors(config)])
@@ -32,6 +33,7 @@ describe("ModelInit", () => {
   })
 
   it("gives a seed its own weights, and each weight its own numbers", () => {
+    assert.deepStrictEqual([...made], weights)
     assert.deepStrictEqual([...ModelInit.weights(config, "a")], weights)
     assert.notDeepEqual([...ModelInit.weights(config, "b")], weights)
     const [query, key] = ["q_proj", "k_proj"].map((name) => weights.find((weight) => weight.name.includes(name))?.data)
