@@ -10,19 +10,24 @@ const run = (...args: ReadonlyArray<string>) => Command.runWith(device, { versio
 
 const logs = Effect.map(TestConsole.logLines, (lines) => lines.join("\n"))
 
-/** Everything that a fresh machine without Python, npm and compiler has. */
-const bare = Effect.fnUntraced(function*(programs: ReadonlyArray<string>) {
+/** Programs that a machine has, as shell scripts, and nothing else on its PATH. */
+const machineWith = Effect.fnUntraced(function*(programs: Readonly<Record<string, string>>) {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
   const root = yield* fs.makeTempDirectoryScoped()
   const bin = path.join(root, "bin")
   yield* fs.makeDirectory(bin)
-  for (const program of programs) {
+  for (const [program, script] of Object.entries(programs)) {
     const file = path.join(bin, program)
-    yield* fs.writeFileString(file, "#!/bin/sh\nexit 1\n")
+    yield* fs.writeFileString(file, `#!/bin/sh\n${script}\n`)
     yield* fs.chmod(file, 0o755)
   }
-  return { root, bin }
+  const before = process.env["PATH"]
+  yield* Effect.acquireRelease(
+    Effect.sync(() => process.env["PATH"] = bin),
+    () => Effect.sync(() => process.env["PATH"] = before)
+  )
+  return { root, own: ConfigProvider.layer(ConfigProvider.fromUnknown({ SEARCH_R1_CACHE: path.join(root, "cache") })) }
 })
 
 describe("search-r1 device", () => {
@@ -39,8 +44,7 @@ describe("search-r1 device", () => {
 
   it.effect("says why a device is missing and what to do about it", () =>
     Effect.gen(function*() {
-      const { root } = yield* bare([])
-      const own = ConfigProvider.layer(ConfigProvider.fromUnknown({ SEARCH_R1_CACHE: root }))
+      const { own } = yield* machineWith({})
       yield* run("list").pipe(Effect.provide(own))
       const text = yield* logs
       assert.match(
@@ -63,5 +67,52 @@ describe("search-r1 device", () => {
         const result = yield* packageFor(machine).pipe(Effect.catch((error) => Effect.succeed(error.message)))
         assert.include(result, found)
       }))
+  }
+
+  const nothing = "exit 0"
+  const old = "[ \"$1\" = --version ] || exit 1"
+  for (
+    const [what, programs, args, message] of [
+      ["npm", {}, [], "npm is not on the PATH. Install Node with npm"],
+      ["packages", { npm: "echo no network; exit 1" }, [], "npm could not install @tensorflow/tfjs-node"],
+      ["a compiler", { npm: nothing, python3: old }, [], "there is no C++ compiler"],
+      [
+        "a compiler that works",
+        { npm: nothing, "g++": old },
+        ["--from", "library"],
+        "g++ could not compile the binding"
+      ],
+      ["Python", { npm: nothing, "g++": nothing }, [], "there is no python3 on the PATH"],
+      ["pip", { npm: nothing, "g++": nothing, python3: old }, [], "python3 has no pip. Install it"],
+      ["a library", { npm: nothing }, ["--from", "."], " does not hold libtensorflow"],
+      [
+        "a library with CUDA",
+        { npm: nothing, "g++": nothing },
+        ["--gpu"],
+        "there is no TensorFlow with CUDA in this Python"
+      ]
+    ] as const
+  ) {
+    it.effect.skipIf(process.platform !== "linux")(
+      `device install says what is missing: ${what}`,
+      () =>
+        Effect.gen(function*() {
+          const { own, root } = yield* machineWith(programs)
+          const fs = yield* FileSystem.FileSystem
+          for (
+            const name of [
+              "libtensorflow_cc.so.2",
+              "libtensorflow_framework.so.2",
+              "include/tensorflow/c/eager/c_api.h"
+            ]
+          ) {
+            yield* fs.makeDirectory(`${root}/library/${name}`, { recursive: true })
+          }
+          const at = args.map((arg) => arg === "library" ? `${root}/library` : arg)
+          const error = yield* Effect.flip(run("install", "tensorflow", ...at).pipe(Effect.provide(own)))
+          assert.include(error.message, message)
+          assert.deepStrictEqual(yield* fs.readDirectory(`${root}/cache`), [])
+        }).pipe(Effect.scoped, Effect.provide([NodeServices.layer, TestConsole.layer]))
+    )
   }
 })

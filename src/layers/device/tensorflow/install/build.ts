@@ -13,7 +13,13 @@ const compilers = Effect.map(
   (own) => [...Option.toArray(own), "g++", "clang++", "c++"]
 )
 
-const findCompiler = Effect.gen(function*() {
+/**
+ * The first C++ compiler that runs.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const findCompiler = Effect.gen(function*() {
   for (const compiler of yield* compilers) {
     const { code, found } = yield* command(compiler, ["--version"])
     if (found && code === 0) return compiler
@@ -33,6 +39,7 @@ const findCompiler = Effect.gen(function*() {
  * @since 0.1.0
  */
 export const build = Effect.fn("TensorFlow.build")(function*(options: {
+  readonly compiler: string
   readonly packageDirectory: string
   readonly headers: string
   readonly library: string
@@ -42,8 +49,7 @@ export const build = Effect.fn("TensorFlow.build")(function*(options: {
 }) {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
-  const compiler = yield* findCompiler
-  const { headers, library, packageDirectory, platform, report, runPath } = options
+  const { compiler, headers, library, packageDirectory, platform, report, runPath } = options
   yield* report(`compiling the binding with ${compiler}`)
   const output = path.join(packageDirectory, "lib", "napi-v8")
   yield* fs.makeDirectory(output, { recursive: true })

@@ -11,7 +11,7 @@ import { HttpClient } from "effect/http"
 import { statfs } from "node:fs/promises"
 import { command, tail } from "../../command.ts"
 import { installDirectory } from "../load.ts"
-import { build } from "./build.ts"
+import { build, findCompiler } from "./build.ts"
 import { InstallError } from "./InstallError.ts"
 import * as Library from "./library.ts"
 import * as scripts from "./scripts.ts"
@@ -164,11 +164,14 @@ const buildAgainst = Effect.fnUntraced(function*(
       mend: "Run \"pip install tensorflow[and-cuda]\", or name one with --from DIRECTORY"
     })
   }
+  // Asked for before some 300 MB are downloaded in vain.
+  const compiler = yield* findCompiler
   if (existing !== undefined) yield* report(`using the TensorFlow in ${existing}`)
   const library = existing ??
     (yield* Library.download({ package: yield* packageFor(machine), directory, platform, report }))
   const origin = platform === "darwin" ? "@loader_path" : "$ORIGIN"
   yield* build({
+    compiler,
     packageDirectory: path.join(directory, "node_modules", packageName),
     headers: path.join(directory, "node_modules", "node-api-headers", "include"),
     library,
