@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import { ablate } from "./ablate.ts"
 import { ask } from "./ask.ts"
 import { data } from "./data.ts"
 import { demo } from "./demo.ts"
@@ -27,6 +28,7 @@ export const commands = [
   evaluate,
   ask,
   runs,
+  ablate,
   pretrain,
   sft,
   world,

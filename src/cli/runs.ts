@@ -9,6 +9,7 @@ import * as CheckpointsFileSystem from "../layers/checkpoints/CheckpointsFileSys
 import { Checkpoints } from "../services/Checkpoints.ts"
 import { runExport } from "./runExport.ts"
 import * as RunsJson from "./runsJson.ts"
+import { runsPlot } from "./runsPlot.ts"
 import * as RunSummary from "./runSummary.ts"
 import { comparison, listTable, runView } from "./runsView.ts"
 import { style as terminalStyle } from "./style.ts"
@@ -105,11 +106,11 @@ export const runs = Command.make("runs", {
     Command.withDescription(
       "List the runs in a directory; show or compare them, or save what one has learned as a model."
     ),
-    Command.withShortDescription("List, show, compare and export runs"),
+    Command.withShortDescription("List, show, compare, draw and export runs"),
     Command.withExamples([
       { command: "search-r1 runs", description: "List the runs in ./runs" },
       { command: "search-r1 runs --runs experiments", description: "List those in another directory" },
       { command: "search-r1 runs show runs/20260101-120000-start", description: "Show one" }
     ]),
-    Command.withSubcommands([show, compare, runExport])
+    Command.withSubcommands([show, compare, runsPlot, runExport])
   )

@@ -5,13 +5,10 @@
  */
 import { Clock, Console, Context, Effect, Layer, Option, Schema, Stream } from "effect"
 import { CliError, Command, Flag } from "effect/cli"
-import { formatLine } from "../domain/Corpus.ts"
-import type { Document } from "../domain/Document.ts"
 import type { ScoredTrajectory } from "../domain/Outcome.ts"
 import type { Question } from "../domain/Question.ts"
 import type { RunConfig } from "../domain/RunConfigSchema.ts"
 import { greedy } from "../domain/Sampling.ts"
-import * as HeldOut from "../domain/world/HeldOut.ts"
 import * as World from "../domain/world/World.ts"
 import * as AtomicFile from "../layers/atomicFile.ts"
 import * as QuestionsMemory from "../layers/questions/QuestionsMemory.ts"
@@ -23,11 +20,12 @@ import { rolloutOptions } from "../programs/train/Collect.ts"
 import { Checkpoints } from "../services/Checkpoints.ts"
 import { Retriever } from "../services/Retriever.ts"
 import { deviceNames } from "./deviceFlag.ts"
-import { evaluateBoth, heldOutExam, lunrOf } from "./heldOutExam.ts"
+import { evaluateBoth, lunrOf } from "./heldOutExam.ts"
 import { invocation, startCommand } from "./invocation.ts"
 import * as RunFolder from "./runFolder.ts"
 import * as StartJob from "./startJob.ts"
 import { comparisonTable, pairView, Report } from "./startView.ts"
+import * as StartWorld from "./startWorld.ts"
 import { style as terminalStyle } from "./style.ts"
 import * as TrainRun from "./trainRun.ts"
 import { servicesOf } from "./trainServices.ts"
@@ -76,21 +74,6 @@ type Opened = Effect.Success<ReturnType<typeof StartJob.open>>
 
 const encodeReport = Schema.encodeEffect(Schema.fromJsonString(Report))
 
-const corpusText = (documents: Iterable<Document>): string => `${Array.from(documents, formatLine).join("\n")}\n`
-
-const questionsText = (questions: ReadonlyArray<Question>): string =>
-  `${
-    questions.map(({ dataSource, goldIds, goldenAnswers, hops, id, question }) =>
-      JSON.stringify({
-        id,
-        data_source: dataSource,
-        question,
-        golden_answers: goldenAnswers,
-        metadata: { hops, gold_ids: goldIds }
-      })
-    ).join("\n")
-  }\n`
-
 /** Greedy rollouts of a few questions of two hops, to show one of them before and after. */
 const examples = Effect.fnUntraced(function*(config: RunConfig, questions: ReadonlyArray<Question>) {
   const chosen = questions.filter((question) => question.hops === 2).slice(0, 16)
@@ -122,20 +105,7 @@ const program = Effect.fnUntraced(function*(input: Input, { folder, job }: Opene
   const style = yield* terminalStyle
   const command = yield* invocation
   const resume = Option.isSome(input.resume)
-  const training = HeldOut.exam({ seed: `start/${job.seed}`, count: 2000 })
-  const heldOut = heldOutExam(job.seed, job.questions)
-  yield* Effect.forEach(
-    [
-      ["corpus", corpusText(World.documents(training.world))],
-      ["train", questionsText(training.questions)],
-      ["held-out-corpus", corpusText(World.documents(heldOut.world))],
-      ["held-out", questionsText(heldOut.questions)]
-    ] as const,
-    ([name, text]) => AtomicFile.writeString(`${folder.world}/${name}.jsonl`, text),
-    { discard: true }
-  ).pipe(
-    Effect.mapError((error) => userError(error))
-  )
+  const { heldOut, training } = yield* StartWorld.write(folder.world, job.seed, job.questions)
   const config = yield* RunFolder.resolve(StartJob.settings(folder, job))
   yield* RunFolder.writeConfig(folder, config)
   yield* Console.log([

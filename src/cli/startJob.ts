@@ -36,13 +36,13 @@ const JobText = Schema.fromJsonString(Job)
  * @category conversions
  * @since 0.1.0
  */
-export const settings = (folder: RunFolder.RunFolder, job: Job): Schema.Json => ({
+export const settings = ({ world }: Pick<RunFolder.RunFolder, "world">, job: Omit<Job, "questions">) => ({
   algorithm: "grpo",
   seed: job.seed,
   steps: job.steps,
   device: job.device,
-  questions: { train: `${folder.world}/train.jsonl`, evaluate: `${folder.world}/held-out.jsonl` },
-  retriever: { kind: "lunr", corpus: `${folder.world}/corpus.jsonl` },
+  questions: { train: `${world}/train.jsonl`, evaluate: `${world}/held-out.jsonl` },
+  retriever: { kind: "lunr", corpus: `${world}/corpus.jsonl` },
   rollout: {
     prompts: 32,
     groupSize: 8,
@@ -65,7 +65,7 @@ export const settings = (folder: RunFolder.RunFolder, job: Job): Schema.Json => 
     every: 5,
     beforeTraining: false,
     questions: 128,
-    corpus: `${folder.world}/held-out-corpus.jsonl`
+    corpus: `${world}/held-out-corpus.jsonl`
   },
   checkpoints: { every: 1, keepLast: 2, keepBest: false }
 })
