@@ -3,151 +3,39 @@
  *
  * @since 0.1.0
  */
-import { Clock, Console, Effect, Exit, FileSystem, Option, Schema, Terminal } from "effect"
-import { Argument, CliError, Command, Flag, TerminalCapabilities } from "effect/cli"
+import { Console, Effect, Schema } from "effect"
+import { Argument, Command, Flag } from "effect/cli"
 import * as QuestionsFile from "../layers/questions/QuestionsFile.ts"
-import * as CorpusFile from "../layers/retriever/CorpusFile.ts"
-import * as RetrieverBm25 from "../layers/retriever/RetrieverBm25.ts"
+import * as RetrieverIndex from "../layers/retriever/RetrieverIndex.ts"
 import * as RetrievalBenchmark from "../programs/RetrievalBenchmark.ts"
+import { indexBuild } from "./indexBuild.ts"
 import { indexInstall } from "./indexInstall.ts"
+import { count, describeIndex, friendly } from "./indexView.ts"
 import { retrieverFlags, retrieverLayer } from "./retrieverFlags.ts"
 import { table } from "./table.ts"
 import { userError } from "./userError.ts"
 
-const friendly = Effect.mapError((error: Error) => CliError.isCliError(error) ? error : userError(error))
-
-const count = (value: number): string => Math.round(value).toLocaleString("en-US")
-
-const size = (bytes: number): string =>
-  bytes < 1e6
-    ? `${(bytes / 1e3).toFixed(1)} kB`
-    : bytes < 1e9
-    ? `${(bytes / 1e6).toFixed(1)} MB`
-    : `${(bytes / 1e9).toFixed(2)} GB`
-
-/** Shows how far a build is, ten times a second on a terminal and every 100,000 passages in a log. */
-const progress = Effect.gen(function*() {
-  const terminal = yield* Terminal.Terminal
-  const { canAnimate } = yield* TerminalCapabilities.TerminalCapabilities
-  const started = yield* Clock.currentTimeMillis
-  let shown = started
-  let logged = 0
-  return (documents: number) =>
-    Effect.flatMap(Clock.currentTimeMillis, (now) => {
-      const rate = count(documents / Math.max(0.001, (now - started) / 1000))
-      if (canAnimate && now - shown >= 100) {
-        shown = now
-        return Effect.ignore(terminal.display(`\r${count(documents)} passages indexed, ${rate} a second `))
-      }
-      if (!canAnimate && documents - logged >= 100_000) {
-        logged = documents
-        return Effect.logInfo(`${count(documents)} passages indexed, ${rate} a second`)
-      }
-      return Effect.void
-    })
-})
-
 const toJson = (value: unknown): string => JSON.stringify(value)
 
 const json = Flag.Boolean("json").pipe(Flag.withDescription("Print one JSON object"), Flag.withDefault(false))
-const file = Argument.String("index").pipe(Argument.withDescription("The index file"))
-
-const fraction = Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1 }))
-const positive = Schema.Finite.check(Schema.isGreaterThan(0))
-
-const build = Command.make("build", {
-  corpus: Argument.String("corpus").pipe(
-    Argument.withDescription(
-      "JSON lines, plain or .gz, {\"id\",\"contents\"} or {\"id\",\"title\",\"text\"}; or .parquet"
-    )
-  ),
-  out: Flag.String("out").pipe(
-    Flag.withAlias("o"),
-    Flag.withMetavar("FILE"),
-    Flag.withDescription("Where the index goes (default: the corpus' name with .idx)"),
-    Flag.optional
-  ),
-  k1: Flag.Finite("k1").pipe(
-    Flag.withSchema(positive),
-    Flag.withDescription("BM25: what repeated words are worth"),
-    Flag.withDefault(RetrieverBm25.defaultParameters.k1)
-  ),
-  b: Flag.Finite("b").pipe(
-    Flag.withSchema(fraction),
-    Flag.withDescription("BM25: how much length counts against a passage"),
-    Flag.withDefault(RetrieverBm25.defaultParameters.b)
-  ),
-  titleWeight: Flag.Int("title-weight").pipe(
-    Flag.withSchema(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 100 }))),
-    Flag.withDescription("How many times the words of a title count"),
-    Flag.withDefault(RetrieverBm25.defaultParameters.titleWeight)
-  ),
-  lucene: Flag.Boolean("lucene").pipe(
-    Flag.withDescription("Score exactly as Lucene and Pyserini do: title weight 1, lengths rounded"),
-    Flag.withDefault(false)
-  )
-}, (input) =>
-  Effect.gen(function*() {
-    const path = Option.getOrElse(input.out, () => `${input.corpus.replace(/\.(jsonl|json|parquet)(\.gz)?$/i, "")}.idx`)
-    const started = yield* Clock.currentTimeMillis
-    const { canAnimate } = yield* TerminalCapabilities.TerminalCapabilities
-    const description = yield* RetrieverBm25.build(CorpusFile.batches(input.corpus), path, {
-      parameters: {
-        k1: input.k1,
-        b: input.b,
-        titleWeight: input.lucene ? 1 : input.titleWeight,
-        roundLengths: input.lucene
-      },
-      onProgress: yield* progress
-    }).pipe(Effect.onExit((exit) => canAnimate && Exit.isFailure(exit) ? Console.log("") : Effect.void))
-    const seconds = ((yield* Clock.currentTimeMillis) - started) / 1000
-    const { size: bytes } = yield* (yield* FileSystem.FileSystem).stat(path)
-    yield* Console.log(
-      `${canAnimate ? "\r" : ""}${path}: ${count(description.documents)} passages, ${count(description.terms)} terms, ${
-        count(description.postings)
-      } postings, ${size(Number(bytes))}, built in ${seconds.toFixed(1)} s`
-    )
-  }).pipe(friendly)).pipe(
-    Command.withDescription(
-      "Build a BM25 index from a corpus. An existing index is replaced when the new one is whole."
-    ),
-    Command.withShortDescription("Build an index from a corpus"),
-    Command.withExamples([
-      { command: "search-r1 index build wiki-18.jsonl.gz --out wiki-18.idx", description: "Index a corpus" }
-    ])
-  )
+const file = Argument.String("index").pipe(
+  Argument.withDescription("The index: a file, or the directory of one by LanceDB")
+)
 
 const info = Command.make("info", { file, json }, (input) =>
-  Effect.scoped(Effect.gen(function*() {
-    const { description } = yield* RetrieverBm25.open(input.file, { documentBytesInMemory: 0 })
-    const { b, k1, roundLengths, titleWeight } = description.parameters
-    const sections = Object.entries(description.sections)
-    if (input.json) return yield* Console.log(toJson(description))
-    const average = description.documents === 0 ? 0 : description.tokens / description.documents
-    yield* Console.log([
-      `${input.file}: BM25, format ${description.format}, analyzer ${description.analyzer}`,
-      `k1 ${k1}, b ${b}, title weight ${titleWeight}, lengths ${roundLengths ? "rounded as Lucene's" : "exact"}`,
-      `${count(description.documents)} passages of ${average.toFixed(1)} words, ${count(description.terms)} terms, ${
-        count(description.postings)
-      } postings`,
-      table(
-        [{ heading: "part" }, { heading: "size", align: "right" }],
-        sections.map(([name, section]) => [name, size(section.bytes)])
-      )
-    ].join("\n"))
-  })).pipe(friendly)).pipe(
+  Effect.gen(function*() {
+    const description = yield* RetrieverIndex.describe(input.file)
+    yield* Console.log(input.json ? toJson(description) : describeIndex(input.file, description))
+  }).pipe(friendly)).pipe(
     Command.withDescription("Say what an index holds."),
     Command.withExamples([{ command: "search-r1 index info wiki-18.idx", description: "Describe an index" }])
   )
 
 const verify = Command.make("verify", { file }, (input) =>
-  Effect.scoped(Effect.gen(function*() {
-    const { description, verify } = yield* RetrieverBm25.open(input.file, { documentBytesInMemory: 0 })
-    yield* verify
-    yield* Console.log(
-      `${input.file}: all ${count(description.documents)} passages and the index are as they were written`
-    )
-  })).pipe(friendly)).pipe(
+  Effect.gen(function*() {
+    const { documents } = yield* RetrieverIndex.verify(input.file)
+    yield* Console.log(`${input.file}: all ${count(documents)} passages and the index are as they were written`)
+  }).pipe(friendly)).pipe(
     Command.withDescription("Read a whole index and compare its checksums; fails when a byte has changed."),
     Command.withShortDescription("Check an index"),
     Command.withExamples([{ command: "search-r1 index verify wiki-18.idx", description: "Check an index" }])
@@ -232,5 +120,5 @@ const bench = Command.make("bench", {
 export const index = Command.make("index").pipe(
   Command.withDescription("Build, describe, check and measure search indexes."),
   Command.withShortDescription("Build and measure search indexes"),
-  Command.withSubcommands([build, info, verify, bench, indexInstall])
+  Command.withSubcommands([indexBuild, info, verify, bench, indexInstall])
 )

@@ -6,14 +6,18 @@
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { Config, type Duration, Effect, type FileSystem, Layer, Option, type Path, Schema } from "effect"
 import { type CliError, Flag } from "effect/cli"
+import type { EmbedderSpec } from "../domain/EmbedderSpec.ts"
 import * as RetrieverBm25 from "../layers/retriever/RetrieverBm25.ts"
 import * as RetrieverBudget from "../layers/retriever/RetrieverBudget.ts"
 import * as RetrieverDiskCache from "../layers/retriever/RetrieverDiskCache.ts"
+import * as RetrieverIndex from "../layers/retriever/RetrieverIndex.ts"
+import type * as RetrieverLance from "../layers/retriever/RetrieverLance.ts"
 import * as RetrieverLunr from "../layers/retriever/RetrieverLunr.ts"
 import * as RetrieverRemote from "../layers/retriever/RetrieverRemote.ts"
 import * as RetrieverResilient from "../layers/retriever/RetrieverResilient.ts"
 import * as RetrieverWeb from "../layers/retriever/RetrieverWeb.ts"
 import type { Retriever } from "../services/Retriever.ts"
+import { embedderFlag } from "./embedderFlag.ts"
 import { userError } from "./userError.ts"
 
 /**
@@ -33,10 +37,18 @@ export const retrieverFlags = {
   ),
   index: Flag.String("index").pipe(
     Flag.withAlias("i"),
-    Flag.withMetavar("FILE"),
+    Flag.withMetavar("PATH"),
     Flag.withDescription("Search this index, made by `search-r1 index build`"),
     Flag.optional
   ),
+  mode: Flag.Literals("mode", ["words", "flat", "ann", "hybrid"]).pipe(
+    Flag.withDescription(
+      "How --index is searched: by words, by all vectors, by the index over them, or by words and vectors (default: by " +
+        "all that it holds)"
+    ),
+    Flag.optional
+  ),
+  embedder: embedderFlag("What embeds queries for --index, instead of the model that it names"),
   engine: Flag.Literals("engine", ["lunr", "bm25"]).pipe(
     Flag.withDescription(
       "What searches --corpus: lunr, or bm25 for more than some thousand passages (index kept on disk)"
@@ -103,6 +115,8 @@ export type WebEngine = "google" | "serpapi" | "serper" | "brave" | "tavily"
 export interface RetrieverInput {
   readonly corpus: Option.Option<string>
   readonly index: Option.Option<string>
+  readonly mode?: Option.Option<RetrieverLance.Mode> | undefined
+  readonly embedder?: Option.Option<EmbedderSpec> | undefined
   readonly engine: "lunr" | "bm25"
   readonly remote: Option.Option<string>
   readonly web?: Option.Option<WebEngine> | undefined
@@ -221,7 +235,13 @@ export const retrieverLayer = (
   const remote = Option.getOrUndefined(input.remote)
   const failure = (message: string, hint?: string) => Layer.effectContext(Effect.fail(userError(message, hint)))
   const index = Option.getOrUndefined(input.index)
-  if (index !== undefined) return localLayer(RetrieverBm25.layerIndex(index), input)
+  if (index !== undefined) {
+    const opened = RetrieverIndex.layer(index, {
+      mode: Option.getOrUndefined(input.mode ?? Option.none()),
+      embedder: Option.getOrUndefined(input.embedder ?? Option.none())
+    })
+    return localLayer(opened.pipe(Layer.provide(NodeHttpClient.layerUndici)), input)
+  }
   if (corpus !== undefined) return corpusLayer(corpus, input)
   const web = Option.getOrUndefined(input.web ?? Option.none<WebEngine>())
   if (web !== undefined) return webLayer(web, input)

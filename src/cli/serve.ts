@@ -13,6 +13,7 @@ import { HttpServer } from "effect/http"
 import { createServer, type Server } from "node:http"
 import { Server as NetServer } from "node:net"
 import * as RerankerHttp from "../layers/reranker/RerankerHttp.ts"
+import * as RerankerTransformers from "../layers/reranker/RerankerTransformers.ts"
 import * as RetrieverBatching from "../layers/retriever/RetrieverBatching.ts"
 import * as RetrieverRerank from "../layers/retriever/RetrieverRerank.ts"
 import * as RetrievalMcp from "../programs/RetrievalMcp.ts"
@@ -37,10 +38,15 @@ const reranked = (
   const retriever = retrieverLayer(input)
   if (Option.isNone(input.reranker)) return Effect.succeed(retriever)
   const url = input.reranker.value
-  if (!isHttpUrl(url)) return Effect.fail(userError(`--reranker ${url} is no http(s) URL`))
-  const reranker = RerankerHttp.layer({ url, dialect: input.rerankerDialect }).pipe(
-    Layer.provide(NodeHttpClient.layerUndici)
-  )
+  const [model] = url.startsWith("transformers:") ? [url.slice("transformers:".length)] : []
+  if (model === "" || (model === undefined && !isHttpUrl(url))) {
+    return Effect.fail(userError(`--reranker ${url} is neither an http(s) URL nor transformers:MODEL`))
+  }
+  const reranker = model === undefined
+    ? RerankerHttp.layer({ url, dialect: input.rerankerDialect }).pipe(Layer.provide(NodeHttpClient.layerUndici))
+    : RerankerTransformers.layer({ model }).pipe(
+      Layer.catch((error) => Layer.effectContext(Effect.fail(userError(error))))
+    )
   return Effect.succeed(
     RetrieverRerank.layer({ candidates: input.candidates }).pipe(
       Layer.provide(retriever),
@@ -120,7 +126,9 @@ export const serve = Command.make("serve", {
   ),
   reranker: Flag.String("reranker").pipe(
     Flag.withMetavar("URL"),
-    Flag.withDescription("Let this server choose among more passages, and offer it as POST /rerank"),
+    Flag.withDescription(
+      "Let this server, or transformers:MODEL in this process, choose among more passages, and offer it as POST /rerank"
+    ),
     Flag.optional
   ),
   rerankerDialect: Flag.Literals("reranker-dialect", ["search-r1", "tei", "cohere"]).pipe(

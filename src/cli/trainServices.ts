@@ -90,9 +90,9 @@ export const retrieverOf = (
     return localLayer(RetrieverRandom.layerFile(corpus, { seed }), { cache, cacheCapacity })
   }
   return retrieverLayer({
-    corpus: kind === "remote" ? Option.none() : Option.fromNullishOr(corpus),
+    corpus: kind === "remote" || kind === "index" ? Option.none() : Option.fromNullishOr(corpus),
     remote: kind === "remote" ? Option.fromNullishOr(url) : Option.none(),
-    index: Option.none(),
+    index: kind === "index" ? Option.fromNullishOr(corpus) : Option.none(),
     engine: kind === "bm25" ? "bm25" : "lunr",
     dialect: retriever.dialect,
     timeout: Option.some(Duration.seconds(retriever.timeoutSeconds)),

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { Schema } from "effect"
+import { Result, Schema } from "effect"
 
 /**
  * How the vectors of the words of a text become one: their mean, or that of the first word.
@@ -51,7 +51,61 @@ export type EmbedderSpec = typeof EmbedderSpec.Type
  * @since 0.1.0
  */
 export const describe: (spec: EmbedderSpec) => string = EmbedderSpec.match({
-  hashing: ({ dimensions }) => `words hashed into ${dimensions} dimensions`,
+  hashing: () => "hashed words",
   http: ({ model, url }) => `${model} on ${url}`,
   transformers: ({ dtype, model }) => `${model} (${dtype})`
 })
+
+const natural = (text: string): number | undefined => /^[1-9]\d{0,6}$/.test(text) ? Number(text) : undefined
+
+const parseTransformers = (
+  text: string,
+  poolingOf: (model: string) => Pooling
+): Result.Result<EmbedderSpec, string> => {
+  const [model = "", query = ""] = text.split("?", 2)
+  if (model === "") return Result.fail("transformers needs a model: transformers:DIRECTORY or transformers:NAME")
+  const spec = { dtype: "fp32", pooling: poolingOf(model), maxTokens: 256 }
+  for (const setting of query === "" ? [] : query.split("&")) {
+    const [key, value = ""] = setting.split("=", 2)
+    if (key === "dtype" && value !== "") spec.dtype = value
+    else if (key === "pooling" && (value === "mean" || value === "cls")) spec.pooling = value
+    else if (key === "max-tokens" && natural(value) !== undefined) spec.maxTokens = natural(value) ?? 0
+    else return Result.fail(`${setting} is none of dtype=…, pooling=mean, pooling=cls and max-tokens=NUMBER`)
+  }
+  return Result.succeed(EmbedderSpec.cases.transformers.make({ model, ...spec }))
+}
+
+/**
+ * Reads an embedder as the command line writes it: `hashing`, `hashing:256`, `transformers:MODEL`,
+ * `transformers:MODEL?dtype=q8&pooling=cls&max-tokens=128`, or the address of a server and its model,
+ * `http://127.0.0.1:8080/v1/embeddings#MODEL`. `poolingOf` tells the pooling of a model from its name.
+ *
+ * @category parsing
+ * @since 0.1.0
+ */
+export const parse = (text: string, poolingOf: (model: string) => Pooling): Result.Result<EmbedderSpec, string> => {
+  const colon = text.indexOf(":")
+  const kind = colon === -1 ? text : text.slice(0, colon)
+  const rest = colon === -1 ? "" : text.slice(colon + 1)
+  switch (kind) {
+    case "hashing": {
+      const dimensions = rest === "" ? 512 : natural(rest)
+      return dimensions === undefined || dimensions > 65_536
+        ? Result.fail(`hashing:${rest}: the dimensions must be a number from 1 to 65536`)
+        : Result.succeed(EmbedderSpec.cases.hashing.make({ dimensions }))
+    }
+    case "transformers":
+      return parseTransformers(rest, poolingOf)
+    case "http":
+    case "https": {
+      const [url = "", model = ""] = text.split("#", 2)
+      return !/^https?:\/\/[^/]/.test(url)
+        ? Result.fail(`${url} is no http(s) URL`)
+        : model === ""
+        ? Result.fail(`${url} needs the model's name behind it: ${url}#intfloat/e5-base-v2`)
+        : Result.succeed(EmbedderSpec.cases.http.make({ url, model }))
+    }
+    default:
+      return Result.fail(`"${text}" is none of hashing, transformers:MODEL and http://…#MODEL`)
+  }
+}

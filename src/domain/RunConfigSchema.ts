@@ -86,11 +86,13 @@ const Rollout = Schema.Struct({
 })
 
 const RetrieverConfig = Schema.Struct({
-  kind: Schema.Literals(["lunr", "bm25", "random", "remote"]).pipe(
-    described("Which search engine; random answers with passages that have nothing to do with the query (an ablation).")
+  kind: Schema.Literals(["lunr", "bm25", "index", "random", "remote"]).pipe(
+    described(
+      "Which search engine; index is one that `search-r1 index build` made; random answers with passages that have nothing to do with the query (an ablation)."
+    )
   ),
   corpus: Schema.NullOr(Schema.String).pipe(
-    described("Corpus file (JSONL, .jsonl.gz or Parquet) of lunr, bm25 and random.")
+    described("Corpus file (JSONL, .jsonl.gz or Parquet) of lunr, bm25 and random; the index of index.")
   ),
   url: Schema.NullOr(Schema.String).pipe(described("Endpoint of a remote retriever.")),
   dialect: Schema.Literals(["search-r1", "search-r1-rerank", "skyrl"]).pipe(

@@ -83,6 +83,31 @@ describe("search-r1 index", () => {
       })
     ))
 
+  it.live.each<readonly [string, ReadonlyArray<string>, RegExp]>([
+    ["vectors", ["--engine", "dense", "--embedder", "hashing:64"], /vectors of 64 dimensions by hashed words/],
+    [
+      "words and vectors",
+      ["--engine", "both", "--embedder", "hashing:64"],
+      /BM25 and vectors.*postings.*vectors of 64/s
+    ]
+  ])(
+    "builds an index of %s that searches by itself",
+    ([, args, described]) =>
+      withCorpus(({ corpus, directory }) =>
+        Effect.gen(function*() {
+          const file = `${directory}/corpus.idx`
+          yield* run(["build", corpus, ...args])
+          yield* run(["info", file])
+          assert.match(yield* output, described)
+          yield* run(["verify", file])
+          for (const mode of [[], ["--mode", "flat"]]) {
+            yield* runSearch(["The herring market of Maren", "--index", file, "--json", "-k", "1", ...mode])
+            assert.strictEqual(JSON.parse((yield* output).split("\n").at(-1) ?? "").results[0].id, "p6")
+          }
+        })
+      )
+  )
+
   it.live("finds a damaged index out", () =>
     withCorpus(({ corpus, directory, fs }) =>
       Effect.gen(function*() {
@@ -100,6 +125,10 @@ describe("search-r1 index", () => {
     ["a corpus that is not there", () => ["build", "/no/such.jsonl", "--out", "/tmp/never.idx"], /no such file/],
     ["a corpus of questions", (corpus) => ["build", `${corpus}.bad`, "--out", `${corpus}.idx`], /bad:1: /],
     ["a file that is no index", (corpus) => ["info", corpus], /not an index/],
+    ["an index that is not there", () => ["verify", "/no/such.idx"], /no such file/],
+    ["a directory that is no index", () => ["info", "/"], /not an index/],
+    ["vectors without an embedder", (corpus) => ["build", corpus, "--engine", "dense"], /needs --embedder/],
+    ["words with an embedder", (corpus) => ["build", corpus, "--embedder", "hashing"], /takes no --embedder/],
     [
       "questions that are not there",
       (corpus) => ["bench", "--corpus", corpus, "--questions", "/no/such"],

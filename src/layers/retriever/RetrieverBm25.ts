@@ -16,12 +16,14 @@ import { Searcher } from "./bm25/search.ts"
 import * as Writing from "./bm25/write.ts"
 import * as CorpusFile from "./CorpusFile.ts"
 import type { IndexCorrupt, IndexIo } from "./indexfile/errors.ts"
+import type { OpenOptions } from "./indexfile/read.ts"
 
-export type { Description } from "./bm25/format.ts"
 export { type Bm25Parameters, defaultParameters, luceneParameters } from "./bm25/postings.ts"
-export { open, type OpenIndex, type OpenOptions } from "./bm25/read.ts"
+export { open, type OpenIndex } from "./bm25/read.ts"
 export { build, type BuildOptions } from "./bm25/write.ts"
 export { IndexCorrupt, IndexIo } from "./indexfile/errors.ts"
+export type { Description } from "./indexfile/format.ts"
+export type { OpenOptions } from "./indexfile/read.ts"
 
 const name = "RetrieverBm25"
 
@@ -61,7 +63,7 @@ const make = (postings: Postings, document: (row: number) => Document): Retrieve
  */
 export const layerIndex = (
   path: string,
-  options?: Reading.OpenOptions
+  options?: OpenOptions
 ): Layer.Layer<Retriever, IndexCorrupt | IndexIo> =>
   Layer.effect(
     Retriever,
@@ -100,7 +102,7 @@ const missing: Document = { id: "", title: "", text: "" }
  * @category models
  * @since 0.1.0
  */
-export interface FileOptions extends Reading.OpenOptions, Writing.BuildOptions {
+export interface FileOptions extends OpenOptions, Writing.BuildOptions {
   /** Directory of the index; unless given, `bm25` in the user's cache directory. */
   readonly cacheDirectory?: string | undefined
 }

@@ -6,8 +6,12 @@
 import { Effect, Layer, Stream } from "effect"
 import { contents, type Document } from "../../domain/Document.ts"
 import { Embedder } from "../../services/Embedder.ts"
-import { Retriever, type RetrieverError, RetrieverUnexpectedShape } from "../../services/Retriever.ts"
-import { Best } from "./best.ts"
+import { Retriever, type RetrieverError, RetrieverFailed, RetrieverUnexpectedShape } from "../../services/Retriever.ts"
+import { IndexCorrupt, type IndexIo } from "./indexfile/errors.ts"
+import { openFile, type OpenOptions } from "./indexfile/read.ts"
+import { Matrix } from "./matrix.ts"
+
+export { IndexCorrupt, IndexIo } from "./indexfile/errors.ts"
 
 /**
  * @category models
@@ -18,45 +22,6 @@ export interface Options {
   readonly batchSize?: number | undefined
   /** Told the number of passages after each batch. */
   readonly onProgress?: ((documents: number) => Effect.Effect<void>) | undefined
-}
-
-/** Rows of equal length in pieces, so that growing never copies. */
-class Matrix {
-  private readonly pieces: Array<Float32Array> = []
-  private readonly rowsPerPiece = 4096
-  rows = 0
-  columns = 0
-
-  add(vector: Float32Array): void {
-    if (this.rows === 0) this.columns = vector.length
-    const row = this.rows % this.rowsPerPiece
-    if (row === 0) this.pieces.push(new Float32Array(this.rowsPerPiece * this.columns))
-    this.pieces.at(-1)?.set(vector, row * this.columns)
-    this.rows += 1
-  }
-
-  /** The rows with the largest dot products; equal ones in row order. */
-  nearest(query: Float32Array, topK: number): Best {
-    const best = new Best(Math.min(topK, this.rows))
-    const { columns } = this
-    let row = 0
-    for (const piece of this.pieces) {
-      const end = Math.min(this.rows, row + this.rowsPerPiece)
-      for (let offset = 0; row < end; row++, offset += columns) {
-        let even = 0
-        let odd = 0
-        let column = 0
-        // two sums run at once: one would wait for itself at every addition
-        for (; column + 1 < columns; column += 2) {
-          even += (piece[offset + column] ?? 0) * (query[column] ?? 0)
-          odd += (piece[offset + column + 1] ?? 0) * (query[column + 1] ?? 0)
-        }
-        if (column < columns) even += (piece[offset + column] ?? 0) * (query[column] ?? 0)
-        best.offer(row, Math.fround(even + odd))
-      }
-    }
-    return best
-  }
 }
 
 /**
@@ -78,12 +43,6 @@ export const layer = <E, R>(
       const name = `RetrieverDense(${embedder.name})`
       const corpus: Array<Document> = []
       const matrix = new Matrix()
-      const wrongSize = (size: number) =>
-        new RetrieverUnexpectedShape({
-          retriever: name,
-          reason: `a vector of ${size} dimensions among ${matrix.columns}`
-        })
-
       yield* documents.pipe(
         Stream.grouped(options?.batchSize ?? 256),
         Stream.runForEach(Effect.fnUntraced(function*(batch) {
@@ -91,7 +50,7 @@ export const layer = <E, R>(
           for (const [index, document] of batch.entries()) {
             const vector = vectors[index]
             if (vector === undefined || (matrix.rows > 0 && vector.length !== matrix.columns)) {
-              return yield* wrongSize(vector?.length ?? 0)
+              return yield* wrongSize(name, vector?.length ?? 0, matrix.columns)
             }
             matrix.add(vector)
             corpus.push(document)
@@ -100,26 +59,72 @@ export const layer = <E, R>(
         }))
       )
 
-      return Retriever.fromSearchMany(
-        name,
-        Effect.fn("RetrieverDense.searchMany")(function*(queries, { topK }) {
-          if (queries.length === 0 || topK <= 0 || matrix.rows === 0) return queries.map(() => [])
-          const vectors = yield* embedder.queries(queries)
-          return yield* Effect.forEach(
-            queries,
-            Effect.fnUntraced(function*(_, index) {
-              const vector = vectors[index]
-              if (vector?.length !== matrix.columns) return yield* wrongSize(vector?.length ?? 0)
-              if (vector.every((value) => value === 0)) return []
-              const hits = matrix.nearest(vector, topK).hits()
-              yield* Effect.yieldNow
-              return hits.flatMap(({ row, score }) => {
-                const document = corpus[row]
-                return document === undefined ? [] : [{ ...document, score }]
-              })
-            })
-          )
+      return make(name, embedder, matrix, (row) => corpus[row])
+    })
+  )
+
+const make = (
+  name: string,
+  embedder: Embedder["Service"],
+  matrix: Matrix,
+  document: (row: number) => Document | undefined
+): Retriever["Service"] =>
+  Retriever.fromSearchMany(
+    name,
+    Effect.fn("RetrieverDense.searchMany")(function*(queries, { topK }) {
+      if (queries.length === 0 || topK <= 0 || matrix.rows === 0) return queries.map(() => [])
+      const vectors = yield* embedder.queries(queries)
+      return yield* Effect.forEach(
+        queries,
+        Effect.fnUntraced(function*(_, index) {
+          const vector = vectors[index]
+          if (vector?.length !== matrix.columns) return yield* wrongSize(name, vector?.length ?? 0, matrix.columns)
+          if (vector.every((value) => value === 0)) return []
+          const hits = matrix.nearest(vector, topK).hits()
+          yield* Effect.yieldNow
+          return yield* Effect.try({
+            try: () =>
+              hits.flatMap(({ row, score }) => {
+                const found = document(row)
+                return found === undefined ? [] : [{ ...found, score }]
+              }),
+            catch: (cause) => new RetrieverFailed({ retriever: name, cause })
+          })
         })
       )
+    })
+  )
+
+const wrongSize = (retriever: string, size: number, expected: number) =>
+  new RetrieverUnexpectedShape({ retriever, reason: `a vector of ${size} dimensions among ${expected}` })
+
+/**
+ * Searches the vectors of an index file that `search-r1 index build --engine dense` (or `both`) made; they are held in
+ * memory. The embedder must be that of the passages.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerIndex = (
+  path: string,
+  options?: OpenOptions
+): Layer.Layer<Retriever, IndexCorrupt | IndexIo, Embedder> =>
+  Layer.effect(
+    Retriever,
+    Effect.gen(function*() {
+      const embedder = yield* Embedder
+      const { description, documents, load } = yield* openFile(path)
+      if (description.kind === "bm25") {
+        return yield* new IndexCorrupt({ path, reason: "it holds words and no vectors; build it with an embedder" })
+      }
+      const values = new Float32Array((yield* load("vectors")).buffer)
+      const matrix = Matrix.of(values, description.vectors.dimensions)
+      if (matrix.rows !== description.documents) {
+        return yield* new IndexCorrupt({
+          path,
+          reason: `it holds ${matrix.rows} vectors for ${description.documents} passages`
+        })
+      }
+      return make(`RetrieverDense(${embedder.name})`, embedder, matrix, yield* documents(options))
     })
   )

@@ -74,6 +74,12 @@ if (reason !== undefined) {
         })
     )
 
+    it.live("fuses more candidates than a graph is asked to follow", () =>
+      Effect.gen(function*() {
+        const [hit] = yield* Retriever.use((retriever) => retriever.search("own77 Number 77", { topK: 3 }))
+        assert.strictEqual(hit?.id, "m77")
+      }).pipe(Effect.provide(built(many, "hybrid", "hnsw"))))
+
     it.live("goes on where a build was cut off, and gives the same index", () =>
       inDirectory((path) =>
         Effect.gen(function*() {

@@ -73,15 +73,19 @@ const nearest = (
   table: Table,
   vector: Float32Array,
   description: Description,
-  exact: boolean,
-  options: OpenOptions | undefined
+  { exact, limit, options }: {
+    readonly exact: boolean
+    readonly limit: number
+    readonly options: OpenOptions | undefined
+  }
 ): VectorQuery => {
   const query = table.query().nearestTo(vector).column("vector").distanceType("cosine")
   const index = description.vectors?.index ?? "flat"
   if (exact || index === "flat") return query.bypassVectorIndex()
-  return index === "hnsw"
-    ? query.ef(options?.ef ?? 150).refineFactor(options?.refine ?? 3)
-    : query.nprobes(options?.probes ?? 20).refineFactor(options?.refine ?? 10)
+  if (index !== "hnsw") return query.nprobes(options?.probes ?? 20).refineFactor(options?.refine ?? 10)
+  const refine = options?.refine ?? 3
+  // fewer than it gives back are refused
+  return query.ef(Math.max(options?.ef ?? 150, limit * refine)).refineFactor(refine)
 }
 
 const noHits: ReadonlyArray<Hit> = []
@@ -153,7 +157,12 @@ export const open = Effect.fn("LanceIndex.open")(function*(
     byVector: (query, topK, exact) =>
       topK <= 0 || query.every((value) => value === 0)
         ? Promise.resolve(noHits)
-        : hitsOf(nearest(table, query, description, exact, options), topK, "_distance", (distance) => 1 - distance),
+        : hitsOf(
+          nearest(table, query, description, { exact, limit: topK + spare, options }),
+          topK,
+          "_distance",
+          (distance) => 1 - distance
+        ),
     passages: new Passages(table, options?.passageBytesInMemory ?? 1 << 28)
   }
 })

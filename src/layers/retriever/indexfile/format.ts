@@ -7,6 +7,7 @@
  * @since 0.1.0
  */
 import { Schema } from "effect"
+import { EmbedderSpec } from "../../../domain/EmbedderSpec.ts"
 
 /**
  * @category schemas
@@ -20,15 +21,14 @@ export const Section = Schema.Struct({ offset: Schema.Natural, bytes: Schema.Nat
  */
 export type Section = typeof Section.Type
 
-/**
- * What the file says about itself. Passages are the section `documents`; the others are arrays.
- *
- * @category schemas
- * @since 0.1.0
- */
-export const Description = Schema.Struct({
+const common = {
   format: Schema.Literal(1),
-  kind: Schema.Literal("bm25"),
+  documents: Schema.Natural,
+  /** Passages are the section `documents`; the others are arrays. */
+  sections: Schema.Record(Schema.String, Section)
+}
+
+const words = {
   analyzer: Schema.Literal("english"),
   parameters: Schema.Struct({
     k1: Schema.Finite,
@@ -36,18 +36,48 @@ export const Description = Schema.Struct({
     titleWeight: Schema.Natural,
     roundLengths: Schema.Boolean
   }),
-  documents: Schema.Natural,
   tokens: Schema.Natural,
   terms: Schema.Natural,
-  postings: Schema.Natural,
-  sections: Schema.Record(Schema.String, Section)
-})
+  postings: Schema.Natural
+}
+
+const vectors = {
+  vectors: Schema.Struct({ dimensions: Schema.Natural, embedder: EmbedderSpec })
+}
+
+/**
+ * What the file says about itself: whether it holds words, vectors or both.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const Description = Schema.Union([
+  Schema.Struct({ ...common, kind: Schema.Literal("bm25"), ...words }),
+  Schema.Struct({ ...common, kind: Schema.Literal("dense"), ...vectors }),
+  Schema.Struct({ ...common, kind: Schema.Literal("both"), ...words, ...vectors })
+])
 
 /**
  * @category models
  * @since 0.1.0
  */
 export type Description = typeof Description.Type
+
+/**
+ * The description of an index of words.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type WordsDescription = Extract<Description, { readonly parameters: unknown }>
+
+/**
+ * The description of an index of vectors.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type VectorsDescription = Extract<Description, { readonly vectors: unknown }>
 
 /**
  * @category schemas
