@@ -8,7 +8,7 @@ import { ModelConfig } from "../../../../src/domain/ModelConfig.ts"
 import * as ModelInit from "../../../../src/domain/ModelInit.ts"
 import { tensors } from "../../../../src/domain/ModelTensors.ts"
 import { greedy } from "../../../../src/domain/Sampling.ts"
-import * as DeviceCpu from "../../../../src/layers/device/DeviceCpu.ts"
+import * as DeviceWasm from "../../../../src/layers/device/DeviceWasm.ts"
 import * as Weights from "../../../../src/layers/model/Weights.ts"
 import * as Engine from "../../../../src/layers/policy/engine/Engine.ts"
 import { Device } from "../../../../src/services/Device.ts"
@@ -256,24 +256,39 @@ describe.skipIf(noModels !== undefined)(`the learner on ${fastest.name}`, () => 
 })
 
 describe.skipIf(noModels !== undefined)("a device that is too small", () => {
-  it.effect("gets the same gradient from smaller micro-batches", () =>
-    Effect.gen(function*() {
-      const roomy = yield* updateWithin(undefined)
-      const limit = roomy.bytes + 900_000
-      const tight = yield* updateWithin(limit)
-      assert.strictEqual(roomy.metrics["actor/micro_batches"], 1)
-      assert.isAbove(tight.metrics["actor/micro_batches"]!, 1)
-      assert.closeTo(tight.metrics["actor/grad_norm"]! / roomy.metrics["actor/grad_norm"]!, 1, 1e-4)
-      const none = yield* Effect.flip(updateWithin(roomy.bytes + 20_000))
-      assert.strictEqual(none._tag, "OutOfDeviceMemory")
-    }).pipe(Effect.provide(NodeServices.layer)), 30_000)
+  const sequences = Array.from(
+    { length: 8 },
+    (_, i) =>
+      Batch.demonstration({ key: `${i}`, ids: Int32Array.from({ length: 200 }, (_, t) => 3 + (t * 7 + i) % 500) })
+  )
 
   const updateWithin = (limitBytes: number | undefined) =>
     Effect.gen(function*() {
-      const { device, engine } = yield* startTiny
-      const first = yield* device.memory
-      const { metrics } = yield* engine.optimizer.update(batch(), options)
-      // Moments are made by the first update and stay.
-      return { metrics, bytes: first.bytes * 3 }
-    }).pipe(Effect.scoped, Effect.provide(DeviceCpu.layer({ limitBytes })))
+      const weights = yield* Weights.read(model("stories260K"))
+      const engine = yield* Engine.make(weights, byteTokenizer(weights.config.vocabularySize), { cacheTokens: 64 })
+      const supervised = { ...options, loss: Loss.negativeLogLikelihood }
+      const { metrics } = yield* engine.optimizer.update(Batch.miniBatch(sequences), supervised)
+      return { batches: metrics["actor/micro_batches"]!, norm: metrics["actor/grad_norm"]! }
+    }).pipe(Effect.scoped, Effect.provide(DeviceWasm.layer({ limitBytes })))
+
+  it.effect(
+    "gets the same gradient from smaller micro-batches, and keeps less of each before it gives up",
+    () =>
+      Effect.gen(function*() {
+        const roomy = yield* updateWithin(undefined)
+        assert.strictEqual(roomy.batches, 1)
+        let before = 1
+        for (const limit of [40e6, 24e6, 10e6]) {
+          const { batches, norm } = yield* updateWithin(limit)
+          assert.isAbove(batches, before)
+          assert.closeTo(norm / roomy.norm, 1, 1e-5)
+          before = batches
+        }
+        assert.strictEqual(before, sequences.length)
+        const none = yield* Effect.flip(updateWithin(6e6))
+        assert.strictEqual(none._tag, "OutOfDeviceMemory")
+        assert.match(none.message, /^wasm is out of memory: \d+ bytes requested, \d+ of 6000000 in use$/)
+      }).pipe(Effect.provide(NodeServices.layer)),
+    30_000
+  )
 })
