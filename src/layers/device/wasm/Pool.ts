@@ -113,6 +113,7 @@ const load = (relaxedSimd: boolean): { readonly module: object; readonly relaxed
  * @since 0.1.0
  */
 export class Pool {
+  readonly memory: WasmMemory
   readonly heap: Heap
   readonly relaxedSimd: boolean
   /** Why there are fewer threads than asked for. */
@@ -129,7 +130,6 @@ export class Pool {
   readonly limitBytes: number
 
   readonly #options: PoolOptions
-  readonly #memory: WasmMemory
   readonly #maximum: number
   readonly #exports: KernelExports
   /** The other threads. */
@@ -146,16 +146,16 @@ export class Pool {
     // A process-wide switch of V8, read whenever it optimises a WebAssembly function.
     if (wide) v8.setFlagsFromString("--experimental-wasm-revectorize")
     const { maximum, memory } = reserve()
-    this.#memory = memory
+    this.memory = memory
     this.#maximum = maximum
     this.limitBytes = Math.min(options.limitBytes, (maximum - 2) * page)
     const { module, relaxedSimd } = load(options.relaxedSimd)
     this.relaxedSimd = relaxedSimd
-    this.#exports = new WebAssembly.Instance(module, { env: { memory: this.#memory } }).exports
+    this.#exports = new WebAssembly.Instance(module, { env: { memory: this.memory } }).exports
     this.#exports.initThread(0)
-    this.i32 = new Int32Array(this.#memory.buffer)
-    this.f32 = new Float32Array(this.#memory.buffer)
-    this.u8 = new Uint8Array(this.#memory.buffer)
+    this.i32 = new Int32Array(this.memory.buffer)
+    this.f32 = new Float32Array(this.memory.buffer)
+    this.u8 = new Uint8Array(this.memory.buffer)
     this.i32[address.wide / 4] = wide ? 1 : 0
     this.i32[address.patience / 4] = options.patienceMs ?? 30_000
     this.heap = new Heap(address.heap, growthPages * page - slackBytes, (bytes) => this.#grow(bytes))
@@ -322,19 +322,19 @@ export class Pool {
   }
 
   #grow(bytes: number): number {
-    const current = this.#memory.buffer.byteLength / page
+    const current = this.memory.buffer.byteLength / page
     const least = Math.ceil(bytes / page)
     const wanted = Math.max(least, growthPages, Math.ceil(current / 4))
     for (const pages of [Math.min(wanted, this.#maximum - current), least]) {
       if (pages < least) continue
       try {
-        this.#memory.grow(pages)
+        this.memory.grow(pages)
       } catch {
         continue
       }
-      this.i32 = new Int32Array(this.#memory.buffer)
-      this.f32 = new Float32Array(this.#memory.buffer)
-      this.u8 = new Uint8Array(this.#memory.buffer)
+      this.i32 = new Int32Array(this.memory.buffer)
+      this.f32 = new Float32Array(this.memory.buffer)
+      this.u8 = new Uint8Array(this.memory.buffer)
       return pages * page
     }
     return 0
@@ -345,7 +345,7 @@ export class Pool {
       eval: true,
       execArgv: [],
       name: `search-r1-kernels-${id}`,
-      workerData: { module, memory: this.#memory, id }
+      workerData: { module, memory: this.memory, id }
     })
     this.workers.push(worker)
     worker.unref()

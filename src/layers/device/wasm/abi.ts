@@ -6,6 +6,7 @@
 
 /** Byte addresses in the low page of the memory. */
 export const address = {
+  tickets: 1024,
   done: 1088,
   sequence: 1152,
   stop: 1280,

@@ -2,9 +2,11 @@ import { assert, describe, it } from "@effect/vitest"
 import * as tf from "@tensorflow/tfjs-core"
 import { Effect } from "effect"
 import { spawnSync } from "node:child_process"
+import { Worker } from "node:worker_threads"
 import * as Prng from "../../../../src/domain/Prng.ts"
 import * as DeviceWasm from "../../../../src/layers/device/DeviceWasm.ts"
 import * as Ops from "../../../../src/layers/device/ops/index.ts"
+import { address, kernel } from "../../../../src/layers/device/wasm/abi.ts"
 import { Pool } from "../../../../src/layers/device/wasm/Pool.ts"
 import { register, unregister } from "../../../../src/layers/device/wasm/register.ts"
 import { Device, DeviceFailed, OutOfDeviceMemory } from "../../../../src/services/Device.ts"
@@ -145,6 +147,63 @@ describe("DeviceWasm", () => {
     assert.isDefined(worker)
     await worker?.terminate()
     assert.throws(() => pool.run(23, 4, [pool.allocate(64), 16, 0, 4]), DeviceFailed, /worker thread 1 ended/)
+    await pool.close()
+  })
+
+  it("ends with an error when a worker is killed in the middle of a job", async () => {
+    const pool = new Pool({ device: "wasm", threads: 2, relaxedSimd: true, wideVectors: true, limitBytes: 1e8 })
+    await pool.ready()
+    // Two chunks of half a second: products of one row with one matrix, over and over in the same place.
+    const [rows, columns, depth] = [3_000_000, 16, 384]
+    const [a, b, c] = [pool.allocate(depth * 4), pool.allocate(depth * columns * 4), pool.allocate(columns * 4)]
+    const args = [a, 0, 4, b, columns * 4, 4, c, 0, 2 * rows, columns, depth, 0, 0, rows, columns, 0, 0, 0, 2, 1, 0]
+    const [section, command] = [pool.allocate(16), pool.allocate(128)]
+    pool.writeCommand(command, { kernel: kernel.gemm, chunks: 2, args, lane: 0 })
+    pool.writeSection(section, command, 1, 2, 0)
+    // The caller is a thread of its own, for this one has to kill the worker while the caller waits.
+    const file = new URL("../../../../assets/kernels/plain.wasm", import.meta.url).pathname
+    const caller = new Worker(
+      `const { parentPort, workerData } = require("node:worker_threads")
+      const module = new WebAssembly.Module(require("node:fs").readFileSync(workerData.file))
+      const { exports } = new WebAssembly.Instance(module, { env: { memory: workerData.memory } })
+      exports.initThread(0)
+      parentPort.postMessage(exports.run(workerData.section, 1, 2, 2))`,
+      { eval: true, execArgv: [], workerData: { file, memory: pool.memory, section } }
+    )
+    const status = new Promise((resolve, reject) => caller.once("message", resolve).once("error", reject))
+    const word = (at: number) => Atomics.load(pool.i32, at / 4)
+    while (word(address.sequence) === 0 || word(address.tickets) > 0) await new Promise((go) => setImmediate(go))
+    assert.strictEqual(word(address.done), 0, "the worker has a chunk and has not finished it")
+    await pool.workers[0]?.terminate()
+    assert.strictEqual(await status, 1)
+    assert.throws(() => pool.run(kernel.fill, 4, [c, 16, 0, 4]), DeviceFailed, /worker thread 1 ended/)
+    await pool.close()
+  })
+
+  it("ends with an error when a worker makes no progress", async () => {
+    const options = { device: "wasm", relaxedSimd: true, wideVectors: true, limitBytes: 1e8, patienceMs: 150 }
+    const pool = new Pool({ ...options, threads: 2 })
+    await pool.ready()
+    // A thread that takes a chunk as a worker does and never computes it.
+    const idle = new Worker(
+      `const { parentPort, workerData } = require("node:worker_threads")
+      const words = new Int32Array(workerData.memory.buffer)
+      parentPort.postMessage("ready")
+      while (Atomics.load(words, workerData.tickets) <= 0 || Atomics.sub(words, workerData.tickets, 1) <= 0);
+      setTimeout(() => {}, 60000)`,
+      { eval: true, execArgv: [], workerData: { memory: pool.memory, tickets: address.tickets / 4 } }
+    )
+    await new Promise((resolve) => idle.once("message", resolve))
+    const size = 1 << 22
+    const x = pool.allocate(size * 4)
+    const job = () => pool.run(kernel.unary, size / 64, [x, x, size, 64, 2, 0, 0])
+    // A job may be over before the thread is there.
+    const jobs = () => {
+      for (let i = 0; i < 1000; i++) job()
+    }
+    assert.throws(jobs, DeviceFailed, /did not answer/)
+    assert.throws(job, DeviceFailed, /did not answer/)
+    await idle.terminate()
     await pool.close()
   })
 
