@@ -90,6 +90,36 @@ export const deviceContract = <E>(
       ], 2)
     })
 
+    onDevice("reductions over one axis", () => {
+      const [rows, columns] = [3, 37]
+      const x = random(11)(rows * columns, 4)
+      const tensor = f32(x, [rows, columns])
+      const row = (i: number) => [...x.slice(i * columns, (i + 1) * columns)]
+      const column = (i: number) => Array.from({ length: rows }, (_, r) => x[r * columns + i]!)
+      const total = (values: ReadonlyArray<number>) => values.reduce((a, b) => a + b)
+      const logSumExp = (values: ReadonlyArray<number>) => Math.log(total(values.map(Math.exp)))
+      for (
+        const [what, reduce, expected] of [
+          ["max", tf.max, (values: ReadonlyArray<number>) => Math.max(...values)],
+          ["min", tf.min, (values: ReadonlyArray<number>) => Math.min(...values)],
+          ["sum", tf.sum, total],
+          ["mean", tf.mean, (values: ReadonlyArray<number>) => total(values) / values.length],
+          ["logSumExp", tf.logSumExp, logSumExp]
+        ] as const
+      ) {
+        for (const keepDims of [false, true]) {
+          const along = (axis: number) => reduce<tf.Tensor>(tensor, axis, keepDims)
+          assert.deepStrictEqual(along(1).shape, keepDims ? [rows, 1] : [rows])
+          close(data(along(1)), Float64Array.from({ length: rows }, (_, i) => expected(row(i))), `${what} of rows`)
+          close(
+            data(along(0)),
+            Float64Array.from({ length: columns }, (_, i) => expected(column(i))),
+            `${what} of columns`
+          )
+        }
+      }
+    })
+
     for (const inverse of [false, true]) {
       onDevice(`rope${inverse ? " inverse" : ""} and its gradient`, () => {
         const [tokens, heads, dim, table] = [6, 3, 8, 40]

@@ -41,11 +41,12 @@ const reduced = (x: tf.TensorInfo, axes: ReadonlyArray<number>, keepDims: boolea
 const reduction = (
   name: string,
   run: (torch: TorchBackend, x: number, axes: ReadonlyArray<number>, keepDims: boolean, dtype: tf.DataType) => number,
-  dtype?: tf.DataType
+  dtype?: tf.DataType,
+  axesName?: string
 ): TorchKernel =>
   single(name, (call) => {
     const x = call.input("x")
-    const axes = axesOf(call, x)
+    const axes = axesOf(call, x, axesName)
     const keepDims = call.flag("keepDims")
     return {
       handle: run(call.torch, call.torch.input(x), axes, keepDims, x.dtype),
@@ -114,7 +115,8 @@ export const reductionKernels: ReadonlyArray<TorchKernel> = [
     (torch, x, axes, keep) => mean(torch, asFloat(torch, x), axes, keep, scalarType.float32),
     "float32"
   ),
-  reduction(tf.Max, (torch, x, axes, keep) => amax(torch, x, axes, keep)),
+  // Of all reductions this one alone calls its axes so.
+  reduction(tf.Max, (torch, x, axes, keep) => amax(torch, x, axes, keep), undefined, "reductionIndices"),
   reduction(tf.Min, (torch, x, axes, keep) => amin(torch, x, axes, keep)),
   reduction(
     tf.Prod,
