@@ -94,7 +94,7 @@ export const deviceContract = <E>(
       const [rows, columns] = [3, 37]
       const x = random(11)(rows * columns, 4)
       const tensor = f32(x, [rows, columns])
-      const row = (i: number) => [...x.slice(i * columns, (i + 1) * columns)]
+      const row = (i: number) => Array.from(x.slice(i * columns, (i + 1) * columns))
       const column = (i: number) => Array.from({ length: rows }, (_, r) => x[r * columns + i]!)
       const total = (values: ReadonlyArray<number>) => values.reduce((a, b) => a + b)
       const logSumExp = (values: ReadonlyArray<number>) => Math.log(total(values.map(Math.exp)))
