@@ -10,6 +10,7 @@ import type { RunConfig } from "../domain/RunConfigSchema.ts"
 import * as Train from "../programs/Train.ts"
 import type { QuestionsUnreadable } from "../services/Questions.ts"
 import type { Retriever } from "../services/Retriever.ts"
+import * as LiveStatus from "./liveStatus.ts"
 import type { RunFolder } from "./runFolder.ts"
 import { style as terminalStyle } from "./style.ts"
 import { stepText } from "./trainView.ts"
@@ -45,9 +46,11 @@ export const trainRun = Effect.fn("Cli.trainRun")(function*(options: Options) {
   const { config, resume } = options
   const style = yield* terminalStyle
   const started = yield* Clock.currentTimeMillis
+  const status = yield* LiveStatus.make
   let made = 0
   const report = Effect.fnUntraced(function*(step: Train.StepReport) {
     if (step.step > 0) made++
+    yield* status.clear
     const elapsed = ((yield* Clock.currentTimeMillis) - started) / 1000
     yield* Console.log(stepText(step, elapsed / Math.max(1, made), style))
     return step
@@ -56,10 +59,17 @@ export const trainRun = Effect.fn("Cli.trainRun")(function*(options: Options) {
     resume,
     evaluation: options.evaluation,
     evaluationRetriever: options.evaluationRetriever,
+    onProgress: ({ done, phase, step, total }) =>
+      status.show(
+        `step ${step}/${config.steps}  ${phase} ${phase === "scoring" ? "" : done}${
+          phase === "scoring" || total === null ? "" : `/${total}`
+        }`
+      ),
     onResumed: (step) => Console.log(`resumed behind step ${step} of ${config.steps}`)
   }).pipe(
     Stream.mapEffect(report),
     Stream.runLast,
+    Effect.ensuring(status.clear),
     Effect.catchTag(
       "NothingToDo",
       (error) => Effect.fail(Object.assign(userError(error), { [Runtime.errorExitCode]: nothingToDoExitCode }))

@@ -50,8 +50,11 @@ export const stepText = (report: StepReport, secondsPerStep: number, style: Styl
   const rate = report.seconds.rollout === 0
     ? "–"
     : ((metrics["state_tokens/total"] ?? 0) / report.seconds.rollout).toFixed(0)
+  const hops = Object.keys(metrics).filter((name) => name.startsWith("answer/em_hops/")).sort()
+  const byHops = hops.length === 0 ? "" : ` (${hops.map((name) => short(metrics[name])).join(" ")})`
   const facts = [
     `reward ${short(metrics["reward/total/mean"])}`,
+    `EM ${short(metrics["answer/em"])}${byHops}`,
     `searches ${short(metrics["env/number_of_valid_search"])}`,
     `valid ${short(metrics["env/ratio_of_valid_action"])}`,
     `length ${(metrics["response_length/mean"] ?? 0).toFixed(0)}`,

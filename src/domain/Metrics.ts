@@ -22,6 +22,20 @@ const meansOf = (prefix: string, records: ReadonlyArray<Readonly<Record<string, 
   return Object.fromEntries([...sums].map(([name, sum]) => [`${prefix}/${name}`, sum / records.length]))
 }
 
+const emByHops = (scored: ReadonlyArray<ScoredTrajectory>): Record<string, number> => {
+  const all = new Map<number, Array<number>>()
+  for (const { metrics, trajectory } of scored) {
+    const { hops } = trajectory.question
+    const { em } = metrics
+    if (hops !== undefined && em !== undefined) all.set(hops, [...all.get(hops) ?? [], em])
+  }
+  return Object.fromEntries(
+    [...all].sort(([a], [b]) => a - b).map(([hops, values]) =>
+      [`answer/em_hops/${hops}`, values.reduce((sum, value) => sum + value, 0) / values.length] as const
+    )
+  )
+}
+
 /**
  * Metrics of the completed rollouts, and counts of the failed ones by their error.
  *
@@ -36,7 +50,8 @@ const meansOf = (prefix: string, records: ReadonlyArray<Readonly<Record<string, 
  *   coverage of 1 in a policy that searches says that the mask is broken.
  * - `response_length/*`: model and environment together; `response_length/model/*` and `response_length/observation/*`
  *   apart; `response_length/clip_ratio`: share of generations that ran out of tokens; `prompt_length/*`.
- * - `reward/NAME`, `answer/NAME`: means of the reward's components and of what it reports besides.
+ * - `reward/NAME`, `answer/NAME`: means of the reward's components and of what it reports besides;
+ *   `answer/em_hops/N`: exact match by hops, where questions have them.
  * - `rollout/completed`, `rollout/failed`, `rollout/failed/ERROR`.
  *
  * @category getters
@@ -90,6 +105,7 @@ export const rollouts = <E extends { readonly _tag: string }>(
     ...summary("prompt_length", trajectories.map(({ segments }) => tokensOf(segments, "Prompt"))),
     ...summary("reward/total", scored.map((one) => one.reward)),
     ...meansOf("reward", scored.map((one) => one.components)),
-    ...meansOf("answer", scored.map((one) => one.metrics))
+    ...meansOf("answer", scored.map((one) => one.metrics)),
+    ...emByHops(scored)
   }
 }

@@ -21,16 +21,19 @@ import { Checkpoints } from "../services/Checkpoints.ts"
 import type { LearnerError, Optimizer } from "../services/Optimizer.ts"
 import type { Policy } from "../services/Policy.ts"
 import type { Questions, QuestionsUnreadable } from "../services/Questions.ts"
-import { Retriever, searchRetries } from "../services/Retriever.ts"
+import { type Retriever, searchRetries } from "../services/Retriever.ts"
 import type { Reward } from "../services/Reward.ts"
 import { RunLog, type RunLogError } from "../services/RunLog.ts"
 import type { Tokenizer } from "../services/Tokenizer.ts"
-import * as Evaluate from "./Evaluate.ts"
-import { collect, type Collected, rolloutOptions, take } from "./train/Collect.ts"
+import type * as Evaluate from "./Evaluate.ts"
+import { collect, type Collected, take } from "./train/Collect.ts"
+import * as Examine from "./train/Examine.ts"
 import { learn, type Learned, type LearnError } from "./train/Learn.ts"
+import type { OnProgress } from "./train/Progress.ts"
 import * as State from "./train/State.ts"
 
 export { MissingService } from "./train/Learn.ts"
+export type { OnProgress, Progress } from "./train/Progress.ts"
 export { NothingToDo, restoreActor, ResumeConflict, RunState } from "./train/State.ts"
 
 /**
@@ -70,6 +73,8 @@ export interface Options {
   readonly resume?: boolean | undefined
   /** Is told the steps made when the run goes on from a checkpoint. */
   readonly onResumed?: ((step: number) => Effect.Effect<void>) | undefined
+  /** Is told what the step in hand is at. */
+  readonly onProgress?: OnProgress | undefined
   /** Trajectories of each step that go into the log. Default 4. */
   readonly logTrajectories?: number | undefined
 }
@@ -100,32 +105,6 @@ export interface StepReport {
   /** Why the run ends here although steps are left, or null. */
   readonly stopped: string | null
 }
-
-const evaluate = Effect.fn("Train.evaluate")(function*(config: RunConfig, options: Options) {
-  if (options.evaluation === undefined) return null
-  const questions = config.evaluation.questions === null
-    ? options.evaluation
-    : Stream.take(options.evaluation, config.evaluation.questions)
-  const run = Evaluate.run(questions, {
-    ...rolloutOptions(config),
-    groupSize: 1,
-    sampling: RunPlan.evaluationSampling(config)
-  })
-  return yield* options.evaluationRetriever === undefined
-    ? run
-    : Effect.provideService(run, Retriever, options.evaluationRetriever)
-})
-
-const evaluationMetrics = (evaluation: Evaluate.Evaluation | null): Record<string, number> =>
-  evaluation === null ? {} : {
-    "val/em": evaluation.total.em,
-    "val/searches": evaluation.total.searches,
-    "val/failed": evaluation.failed,
-    ...Object.fromEntries(
-      Object.entries(evaluation.dataSources).map(([name, scores]) => [`val/test_score/${name}`, scores.em])
-    ),
-    ...Object.fromEntries(Object.entries(evaluation.hops).map(([hops, scores]) => [`val/em_hops/${hops}`, scores.em]))
-  }
 
 const due = (every: number, step: number): boolean => every > 0 && step % every === 0
 
@@ -231,7 +210,7 @@ export const run = (
       let next = cursor
       while (flying.length < Math.min(config.rollout.staleness + 1, config.steps - state.step)) {
         const batch = yield* take(config, next)
-        const rollouts = collect(config, state.step + flying.length, batch)
+        const rollouts = collect(config, state.step + flying.length, batch, options.onProgress)
         flying.push(yield* Effect.forkIn(rollouts, scope, { startImmediately: true }))
         next = batch.next
       }
@@ -248,7 +227,7 @@ export const run = (
       const [own, ...ahead] = flying
       if (own === undefined) return undefined
       const collected = yield* Fiber.join(own)
-      const updates = learn(config, state.step, collected.scored, state.klCoefficient)
+      const updates = learn(config, state.step, collected.scored, state.klCoefficient, options.onProgress)
       const abandoned = (yield* Ref.get(saved)) === state.step
       const finish = (learned: Learned) =>
         Effect.gen(function*() {
@@ -269,6 +248,7 @@ export const run = (
               trajectories: collected.scored.length
             }),
             earlyStop: verdict.state,
+            metric: null,
             pending: { metrics, stopped: verdict.reason }
           }
           yield* logRollouts(following.step, collected, options)
@@ -282,11 +262,13 @@ export const run = (
 
     /** Evaluation, log line and checkpoint of a step whose updates are made. */
     const reportStep = Effect.fn("Train.reportStep")(function*(state: State.RunState, last: boolean) {
-      const evaluation = due(config.evaluation.every, state.step) || last ? yield* evaluate(config, options) : null
-      const metrics = { ...state.pending?.metrics, ...finite(evaluationMetrics(evaluation)) }
+      const evaluation = due(config.evaluation.every, state.step) || last
+        ? yield* Examine.evaluate(config, state.step, options)
+        : null
+      const metrics = { ...state.pending?.metrics, ...finite(Examine.metricsOf(evaluation)) }
       const following: State.RunState = {
         ...state,
-        metric: evaluation?.total.em ?? state.metric,
+        metric: evaluation?.total.em ?? null,
         lastMetrics: { step: state.step, metrics },
         pending: null
       }
@@ -339,10 +321,10 @@ export const run = (
     })
 
     const before = config.evaluation.beforeTraining && !resumed
-      ? Stream.fromEffect(Effect.map(evaluate(config, options), (evaluation): StepReport => ({
+      ? Stream.fromEffect(Effect.map(Examine.evaluate(config, 0, options), (evaluation): StepReport => ({
         step: 0,
         steps: config.steps,
-        metrics: finite(evaluationMetrics(evaluation)),
+        metrics: finite(Examine.metricsOf(evaluation)),
         evaluation,
         failures: evaluation?.failures ?? {},
         trajectories: [],

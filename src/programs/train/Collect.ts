@@ -15,6 +15,7 @@ import type { Reward } from "../../services/Reward.ts"
 import type { Tokenizer } from "../../services/Tokenizer.ts"
 import * as Rollout from "../Rollout.ts"
 import { scoreTrajectory } from "../ScoredRollouts.ts"
+import type { OnProgress } from "./Progress.ts"
 
 /**
  * The scored trajectories of a step that training may use, in the order of their prompts and samples, with what else
@@ -103,7 +104,8 @@ export const take = Effect.fnUntraced(function*(
 export const collect = Effect.fn("Train.collect")(function*(
   config: RunConfig,
   step: number,
-  { next, questions }: QuestionBatch
+  { next, questions }: QuestionBatch,
+  onProgress: OnProgress = () => Effect.void
 ): Effect.fn.Return<Collected, never, Policy | Retriever | Reward | Tokenizer> {
   const started = yield* Clock.currentTimeMillis
   const prompts = questions.map((question, index): Rollout.PromptInstance => ({
@@ -111,7 +113,15 @@ export const collect = Effect.fn("Train.collect")(function*(
     question
   }))
   const position = new Map(prompts.map(({ promptKey }, index) => [promptKey, index]))
-  const groups = [...yield* Stream.runCollect(Rollout.groups(Stream.fromIterable(prompts), rolloutOptions(config)))]
+  const total = prompts.length * config.rollout.groupSize
+  let done = 0
+  const rollouts = Rollout.groups(Stream.fromIterable(prompts), rolloutOptions(config)).pipe(
+    Stream.tap((group) => {
+      done += completedOf(group) + failuresOf(group).length
+      return onProgress({ step: step + 1, phase: "rollouts", done, total })
+    })
+  )
+  const groups = [...yield* Stream.runCollect(rollouts)]
     .sort((a, b) => (position.get(a.promptKey) ?? 0) - (position.get(b.promptKey) ?? 0))
   const policy = groupPolicy(config)
   const usable = groups.flatMap((group) => Option.getOrElse(Group.select(group, policy), () => []))

@@ -15,6 +15,7 @@ import { Critic } from "../../services/Critic.ts"
 import { type LearnerError, Optimizer } from "../../services/Optimizer.ts"
 import { Policy, type PolicyError, type SequenceLogProbs } from "../../services/Policy.ts"
 import { ReferencePolicy } from "../../services/ReferencePolicy.ts"
+import type { OnProgress } from "./Progress.ts"
 
 /**
  * The configuration asks for a service that the program was not given.
@@ -141,18 +142,23 @@ const updatePolicy = Effect.fn("Train.updatePolicy")(function*(
   config: RunConfig,
   step: number,
   batches: ReadonlyArray<Batch.MiniBatch>,
-  options: { readonly klCoefficient: number; readonly temperature: number },
+  options: { readonly klCoefficient: number; readonly temperature: number; readonly onProgress: OnProgress },
   means: Means
 ) {
   const optimizer = yield* Optimizer
-  return yield* Effect.forEach(batches, (batch) =>
-    optimizer.update(batch, {
-      loss: RunPlan.lossConfig(config, options.klCoefficient),
-      learningRate: RunPlan.learningRate(config, step),
-      adamW: config.optimizer.adamW,
-      temperature: options.temperature,
-      microBatch: RunPlan.microBatchBudget(config)
-    }).pipe(
+  const progress = (done: number) =>
+    options.onProgress({ step: step + 1, phase: "updates", done, total: batches.length })
+  return yield* Effect.forEach(batches, (batch, index) =>
+    Effect.andThen(
+      progress(index),
+      optimizer.update(batch, {
+        loss: RunPlan.lossConfig(config, options.klCoefficient),
+        learningRate: RunPlan.learningRate(config, step),
+        adamW: config.optimizer.adamW,
+        temperature: options.temperature,
+        microBatch: RunPlan.microBatchBudget(config)
+      })
+    ).pipe(
       Effect.map(({ metrics }) => {
         means.add(metrics)
         return false
@@ -173,7 +179,8 @@ export const learn = Effect.fn("Train.learn")(function*(
   config: RunConfig,
   step: number,
   scored: ReadonlyArray<ScoredTrajectory>,
-  klCoefficient: number
+  klCoefficient: number,
+  onProgress: OnProgress = () => Effect.void
 ): Effect.fn.Return<Learned, LearnError, Policy | Optimizer> {
   const started = yield* Clock.currentTimeMillis
   const trained = config.rollout.dynamicSampling
@@ -182,6 +189,7 @@ export const learn = Effect.fn("Train.learn")(function*(
   if (trained.length === 0) {
     return { metrics: {}, kl: null, skipped: [], updates: 0, seconds: { prepare: 0, update: 0 } }
   }
+  yield* onProgress({ step: step + 1, phase: "scoring", done: 0, total: trained.length })
   const signals = yield* prepare(config, trained)
   const estimate = yield* Effect.fromResult(
     Advantage.estimate(RunPlan.advantageConfig(config, klCoefficient), trained, signals)
@@ -196,7 +204,13 @@ export const learn = Effect.fn("Train.learn")(function*(
     if (signals.values !== undefined) yield* updateCritic(config, step, batches, means)
     if (signals.values === undefined || step >= config.critic.warmupSteps) {
       skipped.push(
-        ...yield* updatePolicy(config, step, batches, { klCoefficient, temperature: signals.temperature }, means)
+        ...yield* updatePolicy(
+          config,
+          step,
+          batches,
+          { klCoefficient, temperature: signals.temperature, onProgress },
+          means
+        )
       )
     }
   }

@@ -58,7 +58,7 @@ export const RunState = Schema.Struct({
   cursor: Cursor,
   klCoefficient: Schema.Finite,
   earlyStop: EarlyStop.EarlyStopState,
-  /** The last evaluation's mean, what "best" means. */
+  /** This step's evaluation, what "best" means; null where it was not evaluated. */
   metric: Schema.NullOr(Schema.Finite),
   /** What the last step reported: a crash between a checkpoint and its log line must not lose the line. */
   lastMetrics: Schema.NullOr(MetricsRecord),
