@@ -1,7 +1,7 @@
 /**
  * The training loop as a whole: where a step's time goes, tokens a second, and how both grow with the batch and the
- * length. `--peer COMMAND` runs another program of the same job in turns with ours and takes its time from the last
- * `t SECONDS` that it prints: `--steps N` (10), `--repeats N` (2).
+ * length. `--peer COMMAND` runs another program of the same job in turns with ours and takes its times from the last
+ * `cpu SECONDS t SECONDS` that it prints: `--steps N` (10), `--repeats N` (2).
  */
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Clock, Effect, Layer, Result, type Schema, Stream } from "effect"
@@ -75,6 +75,8 @@ const searching = (spent: { ms: number; searches: number }) =>
 
 interface Measured {
   readonly seconds: number
+  /** Seconds of all processors, of all threads. */
+  readonly cpu: number
   readonly perStep: Readonly<Record<"sampling" | "searching" | "scoring" | "updating" | "rest", number>>
   readonly evaluation: number
   readonly trajectories: number
@@ -100,12 +102,14 @@ const measure = (config: RunConfig.RunConfig, skip: number): Promise<Measured> =
       const counts = { steps: 0, trajectories: 0, sampled: 0, tokens: 0, searches: 0 }
       let em: number | null = null
       let begun = yield* Clock.currentTimeMillis
+      let cpuBegun = process.cpuUsage()
       yield* Train.run(config, { evaluation: Stream.fromIterable(heldOut.questions), evaluationRetriever }).pipe(
         Stream.runForEach((report) =>
           Effect.gen(function*() {
             em = report.evaluation?.total.em ?? em
             if (report.step <= skip) {
               begun = yield* Clock.currentTimeMillis
+              cpuBegun = process.cpuUsage()
             } else {
               counts.steps++
               sums.rollout += report.seconds.rollout
@@ -129,9 +133,11 @@ const measure = (config: RunConfig.RunConfig, skip: number): Promise<Measured> =
         )
       )
       const seconds = ((yield* Clock.currentTimeMillis) - begun) / 1000
+      const used = process.cpuUsage(cpuBegun)
       const share = (sum: number) => sum / counts.steps
       const result: Measured = {
         seconds,
+        cpu: (used.user + used.system) / 1e6,
         perStep: {
           sampling: share(sums.rollout - sums.searching),
           searching: share(sums.searching),
@@ -188,7 +194,12 @@ const growth = async () => {
   return rows
 }
 
-const peerSeconds = (command: string): Promise<number> =>
+interface Times {
+  readonly cpu: number
+  readonly seconds: number
+}
+
+const peerTimes = (command: string): Promise<Times> =>
   new Promise((resolve, reject) => {
     const child = spawn("bash", ["-c", command], { stdio: ["ignore", "pipe", "inherit"] })
     let output = ""
@@ -197,8 +208,8 @@ const peerSeconds = (command: string): Promise<number> =>
       process.stderr.write(bytes)
     })
     child.on("exit", (code) => {
-      const seconds = Number([...output.matchAll(/\bt ([\d.]+)/g)].at(-1)?.[1])
-      if (code === 0 && seconds > 0) resolve(seconds)
+      const [, cpu, seconds] = [...output.matchAll(/\bcpu ([\d.]+) t ([\d.]+)/g)].at(-1)?.map(Number) ?? []
+      if (code === 0 && cpu !== undefined && seconds !== undefined) resolve({ cpu, seconds })
       else reject(new Error(`the peer ended with ${code} and told no time`))
     })
   })
@@ -206,19 +217,21 @@ const peerSeconds = (command: string): Promise<number> =>
 const median = (values: ReadonlyArray<number>) => [...values].sort((a, b) => a - b)[values.length >> 1] ?? Number.NaN
 
 const compare = async (peer: string, steps: number, repeats: number) => {
-  const ours: Array<number> = []
-  const theirs: Array<number> = []
+  const ours: Array<Times> = []
+  const theirs: Array<Times> = []
   let last: Measured | undefined
   for (let repeat = 0; repeat < repeats; repeat++) {
     last = await measure(configOf({ steps, every: 5 }), 0)
-    ours.push(last.seconds)
+    ours.push(last)
     process.stderr.write(`ours ${rounded(last.seconds, 1)} s, EM ${last.em}\n`)
-    theirs.push(await peerSeconds(peer))
+    theirs.push(await peerTimes(peer))
   }
+  const ratio = (of: (times: Times) => number) => rounded(median(ours.map(of)) / median(theirs.map(of)))
   return {
-    ours: ours.map((seconds) => rounded(seconds, 1)),
+    ours: ours.map(({ cpu, seconds }) => ({ cpu: rounded(cpu, 1), seconds: rounded(seconds, 1) })),
     peer: theirs,
-    ratio: rounded(median(ours) / median(theirs)),
+    ratio: ratio(({ seconds }) => seconds),
+    processorTimeRatio: ratio(({ cpu }) => cpu),
     tokensAStep: Math.round(last?.tokens ?? 0),
     em: last?.em,
     evaluationSeconds: rounded(last?.evaluation ?? 0, 1),

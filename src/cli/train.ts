@@ -171,8 +171,9 @@ export const train = Command.make("train", flags, (input) =>
     }).pipe(
       Effect.provide(Layer.mergeAll(servicesOf(folder, config), questionsOf(questions, config)))
     )
-    yield* resumable(work, folder, `${yield* invocation} train --resume ${folder.directory}`)
-    yield* Console.log(`Done. ${folder.directory} holds log and checkpoints.`)
+    const last = yield* resumable(work, folder, `${yield* invocation} train --resume ${folder.directory}`)
+    const early = Option.exists(last, ({ stopped }) => stopped !== null)
+    yield* Console.log(`${early ? "Stopped early" : "Done"}. ${folder.directory} holds log and checkpoints.`)
   }).pipe(Effect.scoped)).pipe(
     Command.withDescription(
       "Train a policy by reinforcement learning. Ctrl-C saves the last whole step and tells how to go on."
