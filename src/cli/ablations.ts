@@ -52,6 +52,9 @@ const ppo = { algorithm: "ppo", ...single, critic: { learningRate: 1e-3, schedul
 
 const unmasked = { loss: { maskObservations: false } }
 
+/** Without a second update no ratio leaves 1, so that nothing is clipped. */
+const oneUpdate = { update: { miniBatches: 1 } }
+
 /**
  * Algorithm, masking, passages a search, retriever, format reward, price of a search and search itself.
  *
@@ -70,6 +73,8 @@ export const topics: ReadonlyArray<Topic> = [
     variants: [
       grpo,
       { name: "GRPO unmasked", set: unmasked },
+      { name: "GRPO, one update", set: oneUpdate },
+      { name: "GRPO unmasked, one update", set: { ...oneUpdate, ...unmasked } },
       { name: "REINFORCE", set: reinforce },
       { name: "REINFORCE unmasked", set: { ...reinforce, ...unmasked } },
       { name: "PPO", set: ppo },
