@@ -19,7 +19,7 @@ import * as RunPlan from "../domain/RunPlan.ts"
 import type { CheckpointError } from "../services/Checkpoints.ts"
 import { Checkpoints } from "../services/Checkpoints.ts"
 import type { LearnerError, Optimizer } from "../services/Optimizer.ts"
-import type { Policy } from "../services/Policy.ts"
+import type { Policy, PolicyUnavailable } from "../services/Policy.ts"
 import type { Questions, QuestionsUnreadable } from "../services/Questions.ts"
 import { type Retriever, searchRetries } from "../services/Retriever.ts"
 import type { Reward } from "../services/Reward.ts"
@@ -166,7 +166,7 @@ const begin = Effect.fnUntraced(function*(config: RunConfig, options: Options) {
 interface Loop {
   readonly state: State.RunState
   /** Rollouts of the next steps that have begun. */
-  readonly rollouts: ReadonlyArray<Fiber.Fiber<Collected>>
+  readonly rollouts: ReadonlyArray<Fiber.Fiber<Collected, PolicyUnavailable>>
   /** Where the questions behind theirs begin. */
   readonly cursor: State.RunState["cursor"]
   readonly stopped: boolean
@@ -199,7 +199,7 @@ export const run = (
         const state = yield* Ref.get(whole)
         if (state.step > 0 && state.step !== (yield* Ref.get(saved))) yield* save(state)
       }).pipe(
-        Effect.catchCause((cause) => Effect.logError("the last step could not be saved", cause)),
+        Effect.catch((error) => Effect.logError(`the last step could not be saved: ${error.message}`)),
         Effect.provide(services)
       )
     )

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Layer, Ref, Result, Stream } from "effect"
+import { Effect, Exit, Fiber, Layer, Option, Ref, Result, Stream } from "effect"
 import { Question } from "../../src/domain/Question.ts"
 import * as RunConfig from "../../src/domain/RunConfig.ts"
 import * as CheckpointsMemory from "../../src/layers/checkpoints/CheckpointsMemory.ts"
@@ -9,6 +9,7 @@ import * as RunLogMemory from "../../src/layers/runlog/RunLogMemory.ts"
 import * as Train from "../../src/programs/Train.ts"
 import { Checkpoints } from "../../src/services/Checkpoints.ts"
 import { Optimizer } from "../../src/services/Optimizer.ts"
+import { Policy, PolicyUnavailable } from "../../src/services/Policy.ts"
 import { Retriever, RetrieverUnavailable } from "../../src/services/Retriever.ts"
 import { RunLog } from "../../src/services/RunLog.ts"
 import * as Tabular from "../support/tabular.ts"
@@ -317,6 +318,28 @@ describe("Train", () => {
       }).pipe(Effect.provide(searching))
       assert.deepStrictEqual(version, { version: 0 })
     }))
+
+  it.effect("ends when the policy has ended, instead of counting steps without rollouts", () =>
+    Effect.gen(function*() {
+      const policy = yield* Policy
+      let sessions = 0
+      // It ends in the middle of the third step.
+      const session: typeof policy.session = (options) =>
+        ++sessions > 80
+          ? Effect.fail(new PolicyUnavailable({ reason: "the engine has ended" }))
+          : policy.session(options)
+      const steps = yield* Ref.make(0)
+      const error = yield* Train.run(config({ checkpoints: { every: 100 } })).pipe(
+        Stream.runForEach((report) => Ref.set(steps, report.step)),
+        Effect.flip,
+        Effect.provideService(Policy, { ...policy, session })
+      )
+      assert.strictEqual(error._tag, "PolicyUnavailable")
+      // The third step still learns from the groups that were whole.
+      assert.strictEqual(yield* Ref.get(steps), 3)
+      const latest = yield* Effect.flatMap(Checkpoints, (checkpoints) => checkpoints.latest)
+      assert.strictEqual(Option.getOrThrow(latest).step, 3)
+    }).pipe(Effect.provide(services())))
 
   it.effect("rollouts are never more than the allowed number of steps behind the policy", () =>
     Effect.gen(function*() {

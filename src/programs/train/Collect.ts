@@ -8,7 +8,7 @@ import * as Group from "../../domain/Group.ts"
 import type { Failed, ScoredTrajectory } from "../../domain/Outcome.ts"
 import type { Question } from "../../domain/Question.ts"
 import type { RunConfig } from "../../domain/RunConfigSchema.ts"
-import type { Policy } from "../../services/Policy.ts"
+import type { Policy, PolicyUnavailable } from "../../services/Policy.ts"
 import { type Cursor, Questions, type QuestionsUnreadable } from "../../services/Questions.ts"
 import type { Retriever } from "../../services/Retriever.ts"
 import type { Reward } from "../../services/Reward.ts"
@@ -96,7 +96,16 @@ export const take = Effect.fnUntraced(function*(
 })
 
 /**
- * Runs the rollouts of a step and scores them.
+ * The error of a policy without which no rollout could go on: nothing was left for a step to learn from. One rollout may
+ * lose the policy by itself, its model's numbers may be no numbers.
+ */
+const lostPolicy = (failures: Collected["failures"]): PolicyUnavailable | undefined => {
+  const errors = failures.flatMap(({ error }) => error._tag === "PolicyUnavailable" ? [error] : [])
+  return errors.length === failures.length ? errors[0] : undefined
+}
+
+/**
+ * Runs the rollouts of a step and scores them. Fails where the policy has ended.
  *
  * @category programs
  * @since 0.1.0
@@ -106,7 +115,7 @@ export const collect = Effect.fn("Train.collect")(function*(
   step: number,
   { next, questions }: QuestionBatch,
   onProgress: OnProgress = () => Effect.void
-): Effect.fn.Return<Collected, never, Policy | Retriever | Reward | Tokenizer> {
+): Effect.fn.Return<Collected, PolicyUnavailable, Policy | Retriever | Reward | Tokenizer> {
   const started = yield* Clock.currentTimeMillis
   const prompts = questions.map((question, index): Rollout.PromptInstance => ({
     promptKey: `${step}/${index}/${question.dataSource}/${question.id}`,
@@ -124,12 +133,15 @@ export const collect = Effect.fn("Train.collect")(function*(
   const groups = [...yield* Stream.runCollect(rollouts)]
     .sort((a, b) => (position.get(a.promptKey) ?? 0) - (position.get(b.promptKey) ?? 0))
   const policy = groupPolicy(config)
+  const failures = groups.flatMap(failuresOf)
   const usable = groups.flatMap((group) => Option.getOrElse(Group.select(group, policy), () => []))
+  const lost = usable.length === 0 ? lostPolicy(failures) : undefined
+  if (lost !== undefined) return yield* lost
   const scored = yield* Effect.forEach(usable, scoreTrajectory)
   return {
     scored,
     dropped: groups.reduce((sum, group) => sum + completedOf(group), 0) - usable.length,
-    failures: groups.flatMap(failuresOf),
+    failures,
     next,
     seconds: ((yield* Clock.currentTimeMillis) - started) / 1000
   }
