@@ -1,6 +1,9 @@
 /**
  * How fast the retrievers answer and what they find, over a corpus and questions:
  * `npm run -s bench -- retrievers [--corpus FILE] [--questions FILE] [--engines bm25,lunr,http] [--passages N]`.
+ * Engines by LanceDB and of vectors: `lance` (words), `dense`, `both` (one by one, in memory), `lanceFlat`, `ivfPq`, `ivfRq`,
+ * `hnsw`, `lanceHybrid`; vectors come from `--embedder` (default `hashing`) and are kept in the file `--vectors`, so that a
+ * corpus is embedded once. What is measured then is the search without the embedding of queries, which all know already.
  * Without files, generated passages are searched (no gold passages are known then). Rates are given by the clock and by
  * the processor's time of the searching process, which a busy machine does not change much.
  */
@@ -22,6 +25,7 @@ import * as RetrieverRemote from "../src/layers/retriever/RetrieverRemote.ts"
 import * as RetrievalBenchmark from "../src/programs/RetrievalBenchmark.ts"
 import { Retriever } from "../src/services/Retriever.ts"
 import { generatedPassages, generatedQuestions } from "./support/generatedCorpus.ts"
+import * as VectorEngines from "./support/vectorEngines.ts"
 
 type Batches = Stream.Stream<ReadonlyArray<Document>, Error>
 
@@ -44,6 +48,7 @@ const measure = Effect.fnUntraced(function*(all: ReadonlyArray<RetrievalBenchmar
     queriesPerCpuSecond: round(3 * queries.length / ((user + system) / 1e6)),
     p50: round(speeds[0]?.p50 ?? 0, 3),
     p99: round(speeds[0]?.p99 ?? 0, 3),
+    p99At64: round(speeds[2]?.p99 ?? 0, 3),
     atOnce: Object.fromEntries(speeds.map((speed) => [speed.concurrency, round(speed.queriesPerSecond)])),
     recallAt3: round(quality.recall, 4),
     allGoldAt3: round(quality.allGold, 4)
@@ -95,6 +100,63 @@ const batched = Effect.fnUntraced(function*(queries: ReadonlyArray<RetrievalBenc
   return round(queries.length / ((performance.now() - started) / 1000))
 })
 
+/** The best ten of each question. */
+const bestTen = (queries: ReadonlyArray<RetrievalBenchmark.Query>) =>
+  Retriever.use((retriever) => retriever.searchMany(queries.map(({ question }) => question), { topK: 10 }))
+
+/** The share of the passages of one ranking that are in the other. */
+const agreement = (expected: Rankings, found: Rankings) => {
+  const shares = expected.flatMap((documents, index) => {
+    const ids = new Set(found[index]?.map(({ id }) => id))
+    return documents.length === 0 ? [] : [documents.filter(({ id }) => ids.has(id)).length / documents.length]
+  })
+  return shares.reduce((sum, share) => sum + share, 0) / Math.max(1, shares.length)
+}
+
+type Rankings = ReadonlyArray<ReadonlyArray<Document>>
+
+const nearest: ReadonlySet<string> = new Set(["lanceFlat", "ivfPq", "ivfRq", "hnsw"])
+
+const measureOthers = async (
+  names: ReadonlyArray<VectorEngines.EngineName>,
+  batches: Batches,
+  queries: ReadonlyArray<RetrievalBenchmark.Query>,
+  directory: string,
+  result: Record<string, unknown>,
+  { embedder, vectors }: { readonly embedder: string; readonly vectors?: string | undefined }
+) => {
+  const embedding = await VectorEngines.embedderOf(embedder, vectors)
+  let exact: Rankings | undefined
+  for (const name of names) {
+    const engine = await VectorEngines.build(name, batches, directory, embedding)
+    globalThis.gc?.()
+    const before = process.memoryUsage().rss
+    // a search that compares all passages is timed on some of the questions
+    const timed = name === "dense" || name === "both" || name === "lanceFlat" ? 400 : queries.length
+    result[name] = await run1(
+      engine.layer,
+      Effect.gen(function*() {
+        yield* Retriever
+        // what a process that has just started does, passages read from disk included
+        const cold = yield* RetrievalBenchmark.speed(queries.slice(0, timed), { concurrency: 64, topK: 3 })
+        const measured = yield* measure(queries, timed)
+        const ten = yield* bestTen(queries)
+        if (name === "dense") exact = ten
+        return {
+          buildSeconds: round(engine.buildSeconds),
+          diskMegabytes: round(engine.diskMegabytes),
+          residentMegabytes: megabytes(process.memoryUsage().rss - before),
+          coldQueriesPerSecond: round(cold.queriesPerSecond),
+          ...measured,
+          ...(nearest.has(name) && exact !== undefined ? { recallAt10: round(agreement(exact, ten), 4) } : {})
+        }
+      })
+    )
+    process.stderr.write(`${name} ${JSON.stringify(result[name])}\n`)
+    rmSync(join(directory, name), { recursive: true, force: true })
+  }
+}
+
 export const run = async (args: ReadonlyArray<string>): Promise<Readonly<Record<string, unknown>>> => {
   const { values } = parseArgs({
     args: [...args],
@@ -102,7 +164,9 @@ export const run = async (args: ReadonlyArray<string>): Promise<Readonly<Record<
       corpus: { type: "string" },
       questions: { type: "string" },
       engines: { type: "string", default: "bm25,http,lunr" },
-      passages: { type: "string", default: "25000" }
+      passages: { type: "string", default: "25000" },
+      embedder: { type: "string", default: "hashing" },
+      vectors: { type: "string" }
     }
   })
   const engines = values.engines.split(",")
@@ -176,6 +240,8 @@ export const run = async (args: ReadonlyArray<string>): Promise<Readonly<Record<
       )
       process.stderr.write(`lunr ${JSON.stringify(result["lunr"])}\n`)
     }
+    const others = engines.filter(VectorEngines.isEngineName)
+    if (others.length > 0) await measureOthers(others, batches, queries, directory, result, values)
     return result
   } finally {
     rmSync(directory, { recursive: true, force: true })

@@ -51,6 +51,27 @@ type Answer = typeof Answer.Type
 const decodeAnswer = Schema.decodeUnknownResult(Answer)
 const decodeAnswers = Schema.decodeUnknownResult(Schema.Struct({ responses: Schema.Array(Answer) }))
 
+/** What the standard tokenizer makes at least one term of: a word, or an ideograph. */
+const word = /[\p{Script=Han}\p{Script=Hiragana}]|[\p{L}\p{N}\p{M}]+/gu
+
+/** Longer words become several terms. */
+const longestTerm = 255
+
+/** Lucene refuses a query of more than 1,024 clauses: one a word and field. */
+const mostClauses = 1024
+
+/** The beginning of a text that makes no more clauses than are allowed. */
+const shorten = (text: string, fields: number): string => {
+  let left = Math.floor(mostClauses / Math.max(1, fields))
+  // the least that could be too much
+  if (text.length <= left) return text
+  for (const { 0: found, index } of text.matchAll(word)) {
+    left -= Math.ceil(found.length / longestTerm)
+    if (left < 0) return text.slice(0, index)
+  }
+  return text
+}
+
 /** A line break would end the query's line of `_msearch`; JSON escapes it. */
 const lines = (values: ReadonlyArray<unknown>): string => values.map((value) => `${JSON.stringify(value)}\n`).join("")
 
@@ -73,7 +94,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
   // `match` never fails on its text, unlike `query_string`, and equal scores are told apart by the shard's order
   const query = (text: string, size: number) => ({
     size,
-    query: { multi_match: { query: text, fields, type: "most_fields" } },
+    query: { multi_match: { query: shorten(text, fields.length), fields, type: "most_fields" } },
     sort: ["_score", "_doc"],
     track_scores: true,
     _source: ["id", "title", "text", "contents"]
@@ -144,7 +165,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
 })
 
 /**
- * Searches by the cluster's BM25. Documents hold `title` and `text`, or the reference's `contents`; a batch is one
+ * Searches by the cluster's BM25; of a query of many hundred words, as many as Lucene takes. Documents hold `title` and `text`, or the reference's `contents`; a batch is one
  * `_msearch`.
  *
  * @category layers
