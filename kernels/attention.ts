@@ -104,6 +104,7 @@ export function attentionChunk(index: i32): void {
         lds,
         INIT_ZERO,
         0,
+        0,
         tmp
       )
       for (let r = 0; r < rows; r++) {
@@ -113,7 +114,7 @@ export function attentionChunk(index: i32): void {
         scaleRow(row, keys, <f32>1 / sum)
       }
       const out = argP(3) + at
-      block(false, scores, lds, lds * 6, rows, values, 64, <usize>to * 64, d, keys, out, rowQ, INIT_ZERO, 0, tmp)
+      block(false, scores, lds, lds * 6, rows, values, 64, <usize>to * 64, d, keys, out, rowQ, INIT_ZERO, 0, 0, tmp)
     }
   }
 }
@@ -154,7 +155,7 @@ export function attentionGradChunk(index: i32): void {
       const seen = i0 + rows
       const at = <usize>(((start + i0) * heads + head) * d) * 4
       const q = argP(0) + at, out = argP(3) + at, dout = argP(5) + at
-      block(false, q, rowQ, rowQ * 6, rows, keysT, 64, <usize>d * 64, round16(seen), d, p, lds, INIT_ZERO, 0, tmp)
+      block(false, q, rowQ, rowQ * 6, rows, keysT, 64, <usize>d * 64, round16(seen), d, p, lds, INIT_ZERO, 0, 0, tmp)
       block(
         false,
         dout,
@@ -170,6 +171,7 @@ export function attentionGradChunk(index: i32): void {
         lds,
         INIT_ZERO,
         0,
+        0,
         tmp
       )
       for (let r = 0; r < rows; r++) {
@@ -177,14 +179,14 @@ export function attentionGradChunk(index: i32): void {
         const delta = dot(out + <usize>r * rowQ, dout + <usize>r * rowQ, d)
         gradRow(p + <usize>r * lds, ds + <usize>r * lds, i0 + r + 1, round16(seen), scale, lse, delta)
       }
-      block(false, ds, lds, lds * 6, rows, keys, 64, panelRows, d, seen, argP(7) + at, rowQ, INIT_ZERO, 0, tmp)
+      block(false, ds, lds, lds * 6, rows, keys, 64, panelRows, d, seen, argP(7) + at, rowQ, INIT_ZERO, 0, 0, tmp)
       packB(dout, rowQ, 4, rows, d, douts, <usize>rows * 64)
       packB(q, rowQ, 4, rows, d, queries, <usize>rows * 64)
       // The first pass over a key initialises its gradient: keys below the block have been seen by earlier blocks.
       const fresh = g == 0 ? i0 : seen
       if (fresh > 0) {
-        block(true, p, lds, 24, fresh, douts, 64, <usize>rows * 64, d, rows, dv, rowKv, INIT_C, 0, tmp)
-        block(true, ds, lds, 24, fresh, queries, 64, <usize>rows * 64, d, rows, dk, rowKv, INIT_C, 0, tmp)
+        block(true, p, lds, 24, fresh, douts, 64, <usize>rows * 64, d, rows, dv, rowKv, INIT_C, 0, 0, tmp)
+        block(true, ds, lds, 24, fresh, queries, 64, <usize>rows * 64, d, rows, dk, rowKv, INIT_C, 0, 0, tmp)
       }
       if (fresh < seen) {
         const skip = <usize>fresh * 4, down = <usize>fresh * rowKv
@@ -203,6 +205,7 @@ export function attentionGradChunk(index: i32): void {
           rowKv,
           INIT_ZERO,
           0,
+          0,
           tmp
         )
         block(
@@ -219,6 +222,7 @@ export function attentionGradChunk(index: i32): void {
           dk + down,
           rowKv,
           INIT_ZERO,
+          0,
           0,
           tmp
         )

@@ -5,10 +5,10 @@ import { MR, NR } from "./pack"
 
 /** Zeros to initialise accumulators from: 128 bytes that nobody writes. */
 export const ZEROS: usize = 512
-/** Where an accumulator starts: nothing, what C holds, or one row of bias for all rows. */
+/** Where an accumulator starts: nothing, what C holds, or another matrix (whose rows may all be the same one). */
 export const INIT_ZERO: i32 = 0
 export const INIT_C: i32 = 1
-export const INIT_BIAS: i32 = 2
+export const INIT_FROM: i32 = 2
 
 // @ts-ignore: decorator
 @inline
@@ -36,7 +36,7 @@ function tile(
  *   column by column (`as` = bytes between columns, rows contiguous), `apanel` bytes between groups of six rows
  *   (24 for a plain transposed matrix). `as` 0 means interleaved by the group's own height, as packA leaves it.
  * @param b panels of 16 columns; `bs` bytes between rows within a panel, `bpanel` between panels
- * @param init where accumulators start; `bias` is the row for INIT_BIAS
+ * @param init where accumulators start; for INIT_FROM `from` is that matrix, `ldf` bytes between its rows
  * @param tmp 384 bytes of scratch for tiles that overhang the right edge
  */
 export function block(
@@ -53,23 +53,25 @@ export function block(
   c: usize,
   ldc: usize,
   init: i32,
-  bias: usize,
+  from: usize,
+  ldf: usize,
   tmp: usize
 ): void {
   for (let j = 0; j < n; j += NR) {
     const width = n - j
     let ap = a
     let cp = c + <usize>j * 4
-    const bj = bias + <usize>j * 4
+    let fp = from + <usize>j * 4
     for (let i = 0; i < m; i += MR) {
       const h = min(MR, m - i)
       const step = as == 0 ? <usize>h * 4 : as
       if (width >= NR) {
-        const s = init == INIT_ZERO ? ZEROS : init == INIT_C ? cp : bj
-        tile(h, packed, ap, step, b, bs, s, init == INIT_C ? ldc : 0, cp, ldc, k)
+        const s = init == INIT_ZERO ? ZEROS : init == INIT_C ? cp : fp
+        const lds: usize = init == INIT_ZERO ? 0 : init == INIT_C ? ldc : ldf
+        tile(h, packed, ap, step, b, bs, s, lds, cp, ldc, k)
       } else {
         for (let r = 0; r < h; r++) {
-          const src = init == INIT_C ? cp + <usize>r * ldc : bj
+          const src = init == INIT_C ? cp + <usize>r * ldc : fp + <usize>r * ldf
           for (let x = 0; x < width; x++) {
             store<f32>(tmp + <usize>(r * NR + x) * 4, init == INIT_ZERO ? 0 : load<f32>(src + <usize>x * 4))
           }
@@ -83,6 +85,7 @@ export function block(
       }
       ap += apanel
       cp += ldc * MR
+      fp += ldf * MR
     }
     b += bpanel
   }

@@ -1,4 +1,4 @@
-// C = A * B (+ bias or + C) for any strides and batches: transposed operands and sub-matrices are read where they are.
+// C = A * B (+ C or + another matrix) for any strides and batches: transposed operands and sub-matrices are read where they are.
 import { block, INIT_C } from "./block"
 import { packA, packB } from "./pack"
 import { argI, argP, scratch } from "./runtime"
@@ -14,8 +14,9 @@ const DIRECT_ROWS: i32 = 24
 
 /**
  * One chunk of a matrix product. Arguments: 0 A, 1-2 its row and column strides (bytes), 3 B, 4-5 its strides, 6 C,
- * 7 its row stride, 8 M, 9 N, 10 K, 11 bias, 12 init, 13 rows and 14 columns a chunk, 15-17 batch strides of A, B, C,
- * 18 chunks along M, 19 chunks along N, 20 whether B is packed already (by packChunk, as K rows x N columns).
+ * 7 its row stride, 8 M, 9 N, 10 K, 11 what to start from, 12 init, 13 rows and 14 columns a chunk, 15-17 batch strides of
+ * A, B, C, 18 chunks along M, 19 chunks along N, 20 whether B is packed already (by packChunk, as K rows x N columns), 21 row
+ * stride of what to start from (bytes, 0 for one row for all).
  */
 export function gemmChunk(index: i32): void {
   const rsA = argP(1), csA = argP(2), rsB = argP(4), csB = argP(5), ldc = argP(7)
@@ -49,18 +50,20 @@ export function gemmChunk(index: i32): void {
         : b + <usize>jc * csB + <usize>pc * rsB
       if (!direct && !ready) packB(bp, rsB, csB, kb, nb, bufferB, <usize>kb * 64)
       const mode = pc == 0 ? init : INIT_C
-      const bias = argP(11) + <usize>(n0 + jc) * 4
+      const ldf = argP(21)
+      const from = argP(11) + <usize>m0 * ldf + <usize>(n0 + jc) * 4
       for (let ic = 0; ic < mHere; ic += MC) {
         const mb = min(MC, mHere - ic)
         const ap = a + <usize>ic * rsA + <usize>pc * csA
         const cp = c + <usize>ic * ldc + <usize>jc * 4
+        const fp = from + <usize>ic * ldf
         const panels = direct || ready ? bp : bufferB
         const bs: usize = direct ? rsB : 64
         const bpanel: usize = direct ? 64 : <usize>(ready ? k : kb) * 64
-        if (rowsInPlace) block(false, ap, rsA, rsA * 6, mb, panels, bs, bpanel, nb, kb, cp, ldc, mode, bias, tmp)
+        if (rowsInPlace) block(false, ap, rsA, rsA * 6, mb, panels, bs, bpanel, nb, kb, cp, ldc, mode, fp, ldf, tmp)
         else {
           packA(ap, rsA, csA, mb, kb, bufferA)
-          block(true, bufferA, 0, <usize>kb * 24, mb, panels, bs, bpanel, nb, kb, cp, ldc, mode, bias, tmp)
+          block(true, bufferA, 0, <usize>kb * 24, mb, panels, bs, bpanel, nb, kb, cp, ldc, mode, fp, ldf, tmp)
         }
       }
     }

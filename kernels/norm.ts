@@ -1,6 +1,7 @@
 // Root-mean-square normalisation over rows of D: y = x / sqrt(mean(x^2) + eps) * w, and its gradient.
 import { argF, argI, argP } from "./runtime"
 import { fma, hsum } from "./simd"
+import { ZEROS } from "./block"
 
 function inverseRms(x: usize, d: i32, eps: f32): f32 {
   let s0 = f32x4.splat(0), s1 = f32x4.splat(0)
@@ -54,8 +55,8 @@ export function rmsNormChunk(index: i32): void {
 }
 
 /**
- * Arguments: 0 x, 1 weight, 2 dy, 3 dx, 4 rows, 5 D, 6 eps, 7 rows a chunk, 8 partial sums of dw, one row a chunk. The
- * chunks' rows are added by a column sum afterwards, in the order of chunks.
+ * Arguments: 0 x, 1 weight, 2 dy, 3 dx, 4 rows, 5 D, 6 eps, 7 rows a chunk, 8 partial sums of dw, one row a chunk, 9 what to
+ * add to dx (0: nothing). The chunks' rows are added by a column sum afterwards, in the order of chunks.
  */
 export function rmsNormGradChunk(index: i32): void {
   const d = argI(5), eps = argF(6)
@@ -93,17 +94,24 @@ export function rmsNormGradChunk(index: i32): void {
     }
     const c = -projection / <f32>d * scale * scale * scale
     const cs = f32x4.splat(c)
+    // Zeros where nothing is to be added: the same 32 bytes again and again.
+    const add = argP(9) != 0 ? argP(9) + <usize>row * width : ZEROS
+    const along: usize = argP(9) != 0 ? ~0 : 0
     i = 0
     o = 0
     for (; i + 8 <= d; i += 8) {
-      const d0 = fma(v128.load(x + o), cs, f32x4.mul(f32x4.mul(v128.load(dy + o), v128.load(w + o)), s))
-      const d1 = fma(v128.load(x + o, 16), cs, f32x4.mul(f32x4.mul(v128.load(dy + o, 16), v128.load(w + o, 16)), s))
+      const z = add + (o & along)
+      const g0 = f32x4.mul(f32x4.mul(v128.load(dy + o), v128.load(w + o)), s)
+      const g1 = f32x4.mul(f32x4.mul(v128.load(dy + o, 16), v128.load(w + o, 16)), s)
+      const d0 = f32x4.add(v128.load(z), fma(v128.load(x + o), cs, g0))
+      const d1 = f32x4.add(v128.load(z, 16), fma(v128.load(x + o, 16), cs, g1))
       v128.store(dx + o, d0)
       v128.store(dx + o, d1, 16)
       o += 32
     }
     for (; i < d; i++) {
-      store<f32>(dx + o, load<f32>(x + o) * c + load<f32>(dy + o) * load<f32>(w + o) * scale)
+      const g = load<f32>(x + o) * c + load<f32>(dy + o) * load<f32>(w + o) * scale
+      store<f32>(dx + o, load<f32>(add + (o & along)) + g)
       o += 4
     }
   }

@@ -257,6 +257,7 @@ function attendRun(first: i32, count: i32, table: usize, kvHead: i32): void {
       lds,
       INIT_ZERO,
       0,
+      0,
       tmp
     )
     for (let r = 0; r < count; r++) {
@@ -264,7 +265,7 @@ function attendRun(first: i32, count: i32, table: usize, kvHead: i32): void {
       const sum = softmaxRow(row, begin + r + 1, length, scale, tmp)
       scaleRow(row, length, <f32>1 / sum)
     }
-    block(false, scores, lds, lds * 6, count, values, 64, panelRows, d, length, argP(6) + at, rowQ, INIT_ZERO, 0, tmp)
+    block(false, scores, lds, lds * 6, count, values, 64, panelRows, d, length, argP(6) + at, rowQ, INIT_ZERO, 0, 0, tmp)
   }
 }
 

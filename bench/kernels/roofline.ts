@@ -98,7 +98,7 @@ export const roofline = async (threads: number, rounds: number): Promise<Readonl
     "RMSNorm, gradient",
     "GB/s",
     narrow * 12,
-    () => pool.run(kernel.rmsNormGrad, parts, [x, y, z, u, tokens, width, eps, each, v])
+    () => pool.run(kernel.rmsNormGrad, parts, [x, y, z, u, tokens, width, eps, each, v, 0])
   )
   const positions = ids(Array.from({ length: tokens }, (_, i) => i % length))
   add("rotary embedding", "GB/s", narrow * 8, () => {

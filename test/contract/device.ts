@@ -341,6 +341,32 @@ export const deviceContract = <E>(
       }
     })
 
+    onDevice("sums of a matrix and a product", () => {
+      const r = random(25)
+      for (const [m, k, n] of [[3, 5, 4], [37, 64, 130], [800, 129, 65]] as const) {
+        const [start, a, b] = [r(m * n, 3), r(m * k), r(k * n)]
+        const expected = Float64Array.from(start, (sum, i) => {
+          const [row, column] = [Math.floor(i / n), i % n]
+          for (let x = 0; x < k; x++) sum += a[row * k + x]! * b[x * n + column]!
+          return sum
+        })
+        const [s, left, right] = [f32(start, [m, n]), f32(a, [m, k]), f32(b, [k, n])]
+        close(data(Ops.matMulAdd(s, left, right)), expected, `matMulAdd ${m}x${k}x${n}`)
+        close(data(Ops.matMulAdd(s, left, tf.transpose(right), true)), expected, `matMulAdd ${m}x${k}x${n} transposed`)
+      }
+    })
+
+    onDevice("rmsNorm's gradient with another one added", () => {
+      const r = random(26)
+      for (const [n, d] of [[5, 8], [40, 20]] as const) {
+        const [x, w, dy, add] = [f32(r(n * d), [n, d]), f32(r(d), [d]), f32(r(n * d), [n, d]), r(n * d)]
+        const [dx, dWeight] = Ops.rmsNormGrad(x, w, dy, 1e-5)
+        const [sum, same] = Ops.rmsNormGrad(x, w, dy, 1e-5, f32(add, [n, d]))
+        close(data(sum), Float64Array.from(data(dx), (value, i) => value + add[i]!), "rmsNormGrad with a sum")
+        close(data(same), Float64Array.from(data(dWeight)), "dWeight")
+      }
+    })
+
     const vocab = 40
     const rows = { temperature: Float32Array.of(1, 0.5, 0, 1, 1.3, 1), topK: Int32Array.of(0, 0, 0, 5, 0, 8) }
     const topP = Float32Array.of(1, 1, 1, 1, 0.6, 0.8)

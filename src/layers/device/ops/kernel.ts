@@ -30,12 +30,18 @@ export const fusedKernels = [
 ] as const
 
 /**
- * Any of these, or what a device without fused attention may implement: attention over sequences as rows of equal length.
+ * Any of these; or what a device without fused attention may implement, attention over sequences as rows of equal length; or
+ * a sum that a device may have together with the operation before it.
  *
  * @category models
  * @since 0.1.0
  */
-export type FusedKernel = typeof fusedKernels[number] | "SrRowAttention" | "SrRowAttentionGrad"
+export type FusedKernel =
+  | typeof fusedKernels[number]
+  | "SrRowAttention"
+  | "SrRowAttentionGrad"
+  | "SrMatMulAdd"
+  | "SrRmsNormGradAdd"
 
 /**
  * Whether the active backend has the kernel.

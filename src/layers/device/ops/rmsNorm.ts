@@ -20,7 +20,7 @@ export const rmsNormForward = (x: tf.Tensor, weight: tf.Tensor, eps: number): tf
 const inverseRms = (x: tf.Tensor, eps: number): tf.Tensor => tf.rsqrt(tf.add(tf.mean(tf.square(x), -1, true), eps))
 
 /**
- * Gradient of {@link rmsNormForward}: `dx [N, D]`, `dWeight [D]`.
+ * Gradient of {@link rmsNormForward}: `dx [N, D]`, with `add [N, D]` added where there is one, and `dWeight [D]`.
  *
  * @category operations
  * @since 0.1.0
@@ -29,8 +29,19 @@ export const rmsNormGrad = (
   x: tf.Tensor,
   weight: tf.Tensor,
   dy: tf.Tensor,
-  eps: number
+  eps: number,
+  add?: tf.Tensor
 ): readonly [dx: tf.Tensor, dWeight: tf.Tensor] => {
+  if (add !== undefined) {
+    if (hasKernel("SrRmsNormGradAdd")) {
+      const outputs = runFused("SrRmsNormGradAdd", { x, weight, dy, add }, { eps })
+      return [output(outputs, 0), output(outputs, 1)]
+    }
+    const [dx, dWeight] = rmsNormGrad(x, weight, dy, eps)
+    const sum = tf.add(add, dx)
+    dx.dispose()
+    return [sum, dWeight]
+  }
   if (hasKernel("SrRmsNormGrad")) {
     const outputs = runFused("SrRmsNormGrad", { x, weight, dy }, { eps })
     return [output(outputs, 0), output(outputs, 1)]

@@ -30,7 +30,7 @@ export const command = { words: 32, header: 4, args: 28 } as const
 export const maxThreads = 64
 
 /** Where accumulators of a matrix product start. */
-export const init = { zero: 0, c: 1, bias: 2 } as const
+export const init = { zero: 0, c: 1, from: 2 } as const
 
 /** Numbers of the kernels in kernels/dispatch.ts. */
 export const kernel = {

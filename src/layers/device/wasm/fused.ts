@@ -34,6 +34,7 @@ export const rmsNorm: Kernel = (backend, call) => {
 
 export const rmsNormGrad: Kernel = (backend, call) => {
   const [x, weight, dy] = [call.input("x"), call.input("weight"), call.input("dy")]
+  const add = call.optional("add")
   const [rows, width] = matrix(x)
   const dx = backend.makeTensorInfo(x.shape, "float32")
   const dw = backend.makeTensorInfo(weight.shape, "float32")
@@ -49,7 +50,8 @@ export const rmsNormGrad: Kernel = (backend, call) => {
     width,
     bits(call.number("eps")),
     each,
-    partial
+    partial,
+    add === undefined ? 0 : backend.at(add)
   ])
   sumRows(backend, partial, backend.at(dw), parts, width)
   return [dx, dw]

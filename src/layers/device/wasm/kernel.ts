@@ -15,6 +15,8 @@ import type { WasmBackend } from "./Backend.ts"
 export interface Call {
   /** A tensor that must be there. */
   readonly input: (name: string) => tf.TensorInfo
+  /** A tensor that may be there. */
+  readonly optional: (name: string) => tf.TensorInfo | undefined
   /** A number that must be there. */
   readonly number: (name: string) => number
   /** A flag, false when absent. */
@@ -54,6 +56,7 @@ export const kernelFunc =
           if (tensor === undefined) throw new TypeError(`${name} needs the input ${key}`)
           return tensor
         },
+        optional: (key) => inputs[key],
         number: (key) => {
           const value = attrs[key]
           if (typeof value !== "number") throw new TypeError(`${name} needs the number ${key}, got ${String(value)}`)

@@ -24,7 +24,7 @@ export interface View {
 
 /**
  * `C [M, N] = A [M, K] · B [K, N]`, C's columns contiguous. `start` is what the product is added to: nothing, what C
- * holds, or one row of N numbers at `bias`.
+ * holds, or another matrix (`from`, with `row` 0 the same N numbers for every row).
  *
  * @category models
  * @since 0.1.0
@@ -38,7 +38,7 @@ export interface Product {
   readonly k: number
   readonly batches?: number
   readonly start?: typeof init[keyof typeof init]
-  readonly bias?: number
+  readonly from?: { readonly at: number; readonly row: number }
   /** Whether `b` is what `pack` made of B. */
   readonly packed?: boolean
 }
@@ -109,10 +109,10 @@ const laneRows = 24
 /** Rows of a lane, where a recorded computation multiplies rows of its batch by weights. */
 const laneOf = (
   backend: WasmBackend,
-  { batches = 1, bias = 0, b, k, m, n, packed = false }: Product
+  { batches = 1, b, from, k, m, n, packed = false }: Product
 ): number | undefined => {
   const { pool } = backend
-  if (!packed || batches !== 1 || pool.madeHere(b.at, bias)) return undefined
+  if (!packed || batches !== 1 || pool.madeHere(b.at) || (from?.row === 0 && pool.madeHere(from.at))) return undefined
   const rows = pool.recording?.lane(m)
   return rows !== undefined && (rows >= laneRows || k * n * 4 <= laneBytes) ? rows : undefined
 }
@@ -126,7 +126,7 @@ const laneOf = (
 export const multiply = (backend: WasmBackend, given: Product): void => {
   const temporaries = backend.pool.temporaries
   const product = prepare(backend, given)
-  const { a, b, batches = 1, bias = 0, c, k, m, n, packed = false, start = init.zero } = product
+  const { a, b, batches = 1, c, from = { at: 0, row: 0 }, k, m, n, packed = false, start = init.zero } = product
   if (m === 0 || n === 0 || batches === 0) return
   const lane = laneOf(backend, product)
   const [rows, columns] = lane === undefined ? split(product, backend.pool.threads) : [lane, n]
@@ -144,7 +144,7 @@ export const multiply = (backend: WasmBackend, given: Product): void => {
     m,
     n,
     k,
-    bias,
+    from.at,
     start,
     rows,
     columns,
@@ -153,7 +153,8 @@ export const multiply = (backend: WasmBackend, given: Product): void => {
     (c.batch ?? 0) * 4,
     down,
     across,
-    packed ? 1 : 0
+    packed ? 1 : 0,
+    from.row * 4
   ], lane === undefined ? 0 : 1)
   backend.pool.releaseTemporaries(temporaries)
 }
@@ -217,7 +218,7 @@ const broadcastShape = (a: ReadonlyArray<number>, b: ReadonlyArray<number>): Arr
     return x === 1 ? y : x
   })
 
-const matMul = (backend: WasmBackend, call: Call, bias: tf.TensorInfo | undefined): tf.TensorInfo => {
+const matMul = (backend: WasmBackend, call: Call, from: Product["from"]): tf.TensorInfo => {
   const a = operand(backend, call.input("a"), call.flag("transposeA"))
   const b = operand(backend, call.input("b"), call.flag("transposeB"))
   if (a.columns !== b.rows) {
@@ -228,7 +229,7 @@ const matMul = (backend: WasmBackend, call: Call, bias: tf.TensorInfo | undefine
   const [m, n, k] = [a.rows, b.columns, a.columns]
   const out = backend.makeTensorInfo([...batchShape, m, n], "float32")
   const c = { at: backend.at(out), row: n, column: 1, batch: m * n }
-  const rest = bias === undefined ? {} : { start: init.bias, bias: backend.at(bias) }
+  const rest = from === undefined ? {} : { start: init.from, from }
   if (b.view.row === 1 && b.batchShape.length === 0 && batches === 1 && m <= fewRows && k > 1) {
     const at = packedWeight(backend, call.input("b"), k, n)
     if (at !== 0) {
@@ -262,6 +263,18 @@ const isFloat = (...tensors: ReadonlyArray<tf.TensorInfo>): boolean => tensors.e
 export const batchMatMul: Kernel = (backend, call) =>
   isFloat(call.input("a"), call.input("b")) ? matMul(backend, call, undefined) : call.plain()
 
+/** `start + a · b`, all matrices. */
+export const matMulAdd: Kernel = (backend, call) => {
+  const start = call.input("start")
+  const [m = 0, n = 0] = start.shape
+  const rows = call.input("a").shape[0]
+  const columns = call.input("b").shape[call.flag("transposeB") ? 0 : 1]
+  if (rows !== m || columns !== n) {
+    throw new RangeError(`cannot add [${rows}, ${columns}] to [${start.shape.join(", ")}]`)
+  }
+  return matMul(backend, call, { at: backend.at(start), row: n })
+}
+
 export const fusedMatMul: Kernel = (backend, call) => {
   const [a, b, bias] = call.list
   const activation = call.text("activation") ?? "linear"
@@ -269,5 +282,5 @@ export const fusedMatMul: Kernel = (backend, call) => {
   if (a === undefined || b === undefined || !isFloat(a, b) || !rows || activation !== "linear") return call.plain()
   const n = b.shape.at(call.flag("transposeB") ? -2 : -1) ?? 1
   if (bias !== undefined && sizeOf(bias.shape) !== n) return call.plain()
-  return matMul(backend, call, bias)
+  return matMul(backend, call, bias === undefined ? undefined : { at: backend.at(bias), row: 0 })
 }

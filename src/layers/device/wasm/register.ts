@@ -12,7 +12,7 @@ import { elementwise } from "./elementwise.ts"
 import * as Fused from "./fused.ts"
 import { type Kernel, kernelFunc } from "./kernel.ts"
 import * as Learning from "./learning.ts"
-import { batchMatMul, fusedMatMul } from "./matmul.ts"
+import { batchMatMul, fusedMatMul, matMulAdd } from "./matmul.ts"
 import type { Pool } from "./Pool.ts"
 import * as Reduce from "./reduce.ts"
 import { shapeKernels } from "./shape.ts"
@@ -31,6 +31,8 @@ const own: Readonly<Record<string, Kernel>> = {
   LogSoftmax: Reduce.logSoftmax,
   SrRmsNorm: Fused.rmsNorm,
   SrRmsNormGrad: Fused.rmsNormGrad,
+  SrRmsNormGradAdd: Fused.rmsNormGrad,
+  SrMatMulAdd: matMulAdd,
   SrRope: Fused.rope,
   SrAttention: Fused.attention,
   SrAttentionGrad: Fused.attentionGrad,

@@ -124,17 +124,17 @@ export const layerForward = (
   const q = Ops.ropeForward(ownNorm ? normalize(rawQ, heads, "self_attn.q_norm.weight") : rawQ, angles)
   const k = Ops.ropeForward(ownNorm ? normalize(rawK, keyValueHeads, "self_attn.k_norm.weight") : rawK, angles)
   const attention = attend(q, k, v)
-  const mixed = linear(
+  const middle = Ops.matMulAdd(
+    outputBias(config) ? tf.add(wanted(x), weight("self_attn.o_proj.bias")) : wanted(x),
     wanted(tf.reshape(attention.out, [-1, heads * headDim])),
     weight("self_attn.o_proj.weight"),
-    outputBias(config) ? weight("self_attn.o_proj.bias") : undefined
+    true
   )
-  const middle = tf.add(wanted(x), mixed)
   const middleNormed = Ops.rmsNormForward(middle, weight("post_attention_layernorm.weight"), rmsNormEps)
   const gate = linear(middleNormed, weight("mlp.gate_proj.weight"), undefined)
   const up = linear(middleNormed, weight("mlp.up_proj.weight"), undefined)
   const activated = Ops.swiGluForward(gate, up)
-  const y = tf.add(middle, linear(activated, weight("mlp.down_proj.weight"), undefined))
+  const y = Ops.matMulAdd(middle, activated, weight("mlp.down_proj.weight"), true)
   const activations = { x, normed, q, k, v, attention, middle, middleNormed, gate, up, activated }
   return { y, activations: ownNorm ? { ...activations, raw: { q: rawQ, k: rawK } } : activations }
 }
@@ -167,23 +167,29 @@ export const layerBackward = (
   const { activated, attention, gate, k, middle, middleNormed, normed, q, raw, up, v, x } = activations
   const weight = (name: string) => parameters.get(layerTensor(layer, name))
   const give = (name: string, gradient: tf.Tensor) => sink(layerTensor(layer, name), gradient)
-  const linearBackward = (name: string, input: tf.Tensor, dOutput: tf.Tensor, bias: boolean): tf.Tensor => {
+  // Both add the gradient that reaches their input along other ways.
+  const linearBackward = (
+    name: string,
+    input: tf.Tensor,
+    dOutput: tf.Tensor,
+    bias: boolean,
+    others?: tf.Tensor
+  ): tf.Tensor => {
     give(`${name}.weight`, tf.matMul(dOutput, input, true, false))
     if (bias) give(`${name}.bias`, tf.sum(dOutput, 0))
-    return tf.matMul(dOutput, weight(`${name}.weight`))
+    const own = weight(`${name}.weight`)
+    return others === undefined ? tf.matMul(dOutput, own) : Ops.matMulAdd(others, dOutput, own)
   }
-  const normBackward = (name: string, input: tf.Tensor, dOutput: tf.Tensor): tf.Tensor => {
-    const [dx, dWeight] = Ops.rmsNormGrad(input, weight(name), dOutput, rmsNormEps)
+  const normBackward = (name: string, input: tf.Tensor, dOutput: tf.Tensor, others?: tf.Tensor): tf.Tensor => {
+    const [dx, dWeight] = Ops.rmsNormGrad(input, weight(name), dOutput, rmsNormEps, others)
     give(name, dWeight)
     return dx
   }
   const dActivated = linearBackward("mlp.down_proj", activated, dy, false)
   const [dGate, dUp] = Ops.swiGluGrad(gate, up, dActivated)
-  const dMiddleNormed = tf.add(
-    linearBackward("mlp.gate_proj", middleNormed, dGate, false),
-    linearBackward("mlp.up_proj", middleNormed, dUp, false)
-  )
-  const dMiddle = tf.add(dy, normBackward("post_attention_layernorm.weight", middle, dMiddleNormed))
+  const dThroughGate = linearBackward("mlp.gate_proj", middleNormed, dGate, false)
+  const dMiddleNormed = linearBackward("mlp.up_proj", middleNormed, dUp, false, dThroughGate)
+  const dMiddle = normBackward("post_attention_layernorm.weight", middle, dMiddleNormed, dy)
   const mixed = tf.reshape(attention.out, [-1, heads * headDim])
   const dMixed = linearBackward("self_attn.o_proj", mixed, dMiddle, outputBias(config))
   const [dq, dk, dv] = Ops.attentionGrad(
@@ -205,10 +211,8 @@ export const layerBackward = (
   const flatten = (d: tf.Tensor) => tf.reshape(d, [normed.shape[0] ?? 0, -1])
   const dQuery = flatten(turnBack("self_attn.q_norm.weight", dq, raw?.q))
   const dKey = flatten(turnBack("self_attn.k_norm.weight", dk, raw?.k))
-  const dNormed = tf.addN([
-    linearBackward("self_attn.q_proj", normed, dQuery, biased),
-    linearBackward("self_attn.k_proj", normed, dKey, biased),
-    linearBackward("self_attn.v_proj", normed, flatten(dv), biased)
-  ])
-  return tf.add(dMiddle, normBackward("input_layernorm.weight", x, dNormed))
+  const dThroughQuery = linearBackward("self_attn.q_proj", normed, dQuery, biased)
+  const dThroughKey = linearBackward("self_attn.k_proj", normed, dKey, biased, dThroughQuery)
+  const dNormed = linearBackward("self_attn.v_proj", normed, flatten(dv), biased, dThroughKey)
+  return normBackward("input_layernorm.weight", x, dNormed, dMiddle)
 }
