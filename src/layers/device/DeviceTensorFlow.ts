@@ -37,19 +37,20 @@ const limit = (backend: TensorFlowBackend, bytes: number): void => {
 }
 
 /**
- * The device `tensorflow`. `limitBytes` bounds what all tensors together may take.
+ * The device `tensorflow`. `limitBytes` bounds what all tensors together may take. Without `operations` it keeps to what
+ * TensorFlow brings, also where operations of our own are installed; the first layer of a thread decides that for all.
  *
  * @category layers
  * @since 0.1.0
  */
 export const layer = (
-  options?: { readonly limitBytes?: number | undefined }
+  options?: { readonly limitBytes?: number | undefined; readonly operations?: boolean | undefined }
 ): Layer.Layer<Device, DeviceUnavailable, FileSystem.FileSystem | Path.Path> =>
   Layer.effect(
     Device,
     Effect.gen(function*() {
       const location = yield* locate
-      const backend = yield* load(location)
+      const backend = yield* load(location, { operations: options?.operations ?? true })
       const limitBytes = options?.limitBytes ?? Number.POSITIVE_INFINITY
       limit(backend, limitBytes)
       yield* Effect.addFinalizer(() => Effect.sync(() => backend.graphs?.dispose()))

@@ -150,9 +150,9 @@ export class Graphs {
         results.map((tensor, i) => ({ id: ids[i] ?? -1, dtype: typeOf(tensor) })),
         real.TF_ATTR_TYPE
       )
-      const graph = recorder.refusal === undefined ? this.#keep(key, recording, sizes) : undefined
-      if (graph === undefined) {
-        this.#refuse(key, recorder.refusal ?? "its graph cannot be loaded")
+      const graph = recorder.refusal ?? this.#keep(key, recording, sizes)
+      if (typeof graph === "string") {
+        this.#refuse(key, graph)
         return results
       }
       tf.dispose([...results])
@@ -162,8 +162,8 @@ export class Graphs {
     }
   }
 
-  /** The graph that serves a recording; none where TensorFlow does not take it. */
-  #keep(key: string, { nodes, outputs }: Recording, sizes: ReadonlyArray<number>): Graph | undefined {
+  /** The graph that serves a recording, or why TensorFlow does not take it. */
+  #keep(key: string, { nodes, outputs }: Recording, sizes: ReadonlyArray<number>): Graph | string {
     const file = savedModel(nodes)
     const graphs = this.#graphs.get(key) ?? []
     this.#graphs.set(key, graphs)
@@ -191,8 +191,8 @@ export class Graphs {
     }
     try {
       this.#load(graph)
-    } catch {
-      return undefined
+    } catch (cause) {
+      return cause instanceof Error ? cause.message : String(cause)
     }
     graphs.push(graph)
     return graph

@@ -128,6 +128,10 @@ export class Program {
     return { name, type: this.#binding.TF_ATTR_BOOL, value }
   }
 
+  float(name: string, value: number): OpAttr {
+    return { name, type: this.#binding.TF_ATTR_FLOAT, value }
+  }
+
   whole(name: string, value: number): OpAttr {
     return { name, type: this.#binding.TF_ATTR_INT, value }
   }
@@ -236,10 +240,9 @@ export class Program {
     )
   }
 
-  /** Says that the buffer of `target` was written to and reads as `updated`, which may have another shape, from now on. */
+  /** Says that the buffer of `target` was written to and reads as `updated` from now on. */
   changed(target: Handle, updated: Handle): void {
-    const { rebind } = this.#binding
-    if (rebind !== undefined) rebind(target.id, this.reshapeTo(updated, this.shape(target)).id)
+    this.#binding.rebind?.(target.id, updated.id)
   }
 
   /** Ends the program: gives tensors of tfjs for the results named and deletes all others. */

@@ -37,7 +37,7 @@ export class Recorder {
   /** How many operations have read a name. */
   readonly #readers = new Map<string, number>()
   /** Operations that write in place. */
-  readonly #updates: Array<string> = []
+  readonly #updates = new Set<string>()
 
   constructor(real: Binding) {
     this.#real = real
@@ -107,7 +107,7 @@ export class Recorder {
     // The write itself is one reader. Nothing orders another one before it.
     if ((this.#readers.get(before) ?? 0) > 1) this.refusal ??= "it writes in place what it has read"
     this.#names.set(id, after)
-    this.#updates.push(after)
+    this.#updates.add(after.replace(/:.*/, ""))
   }
 
   /** Deletes the inputs that the computation gave up. */
@@ -121,7 +121,7 @@ export class Recorder {
     const outputs = results.map(({ dtype, id }, i) => {
       const source = this.#names.get(id)
       if (source === undefined) this.refusal ??= "a result is not made by it"
-      const inputs = [source ?? "", ...(i === 0 ? this.#updates.map((name) => `^${name}`) : [])]
+      const inputs = [source ?? "", ...(i === 0 ? [...this.#updates].map((name) => `^${name}`) : [])]
       const name = `o${i}`
       this.#nodes.push({
         kind: "operation",

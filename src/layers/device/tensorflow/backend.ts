@@ -43,6 +43,7 @@ export interface Binding {
   readonly TF_ATTR_TYPE: number
   readonly TF_ATTR_BOOL: number
   readonly TF_ATTR_INT: number
+  readonly TF_ATTR_FLOAT: number
   readonly TF_Version: string
   readonly createTensor: (
     shape: ReadonlyArray<number>,

@@ -8,6 +8,7 @@ import * as tf from "@tensorflow/tfjs-core"
 import { rowAttention, rowAttentionGrad } from "./attention.ts"
 import { backendName, kernel } from "./kernel.ts"
 import { embeddingGrad, rmsNormGrad, sumSquares, swiGluGrad, tokenLogProb, tokenLogProbGrad } from "./learning.ts"
+import { ownKernels } from "./ownKernels.ts"
 import type { Handle, Program } from "./Program.ts"
 import { sample } from "./sampling.ts"
 
@@ -63,12 +64,12 @@ const kvAppend = kernel("SrKvAppend", ({ input, program }) => {
     const width = values.shape.slice(1).reduce((size, dim) => size * dim, 1)
     const flat = program.reshape(target, [-1, width])
     const updated = program.run("InplaceUpdate", [flat, slots, program.reshape(values, [-1, width])])
-    program.changed(target, updated)
+    program.changed(target, program.reshapeTo(updated, program.shape(target)))
   }
   return []
 })
 
-const all: ReadonlyArray<tf.KernelConfig> = [
+const plainKernels: ReadonlyArray<tf.KernelConfig> = [
   matMul,
   reshape,
   slice,
@@ -88,13 +89,13 @@ const all: ReadonlyArray<tf.KernelConfig> = [
 ]
 
 /**
- * Registers the kernels above over those of tfjs-node.
+ * Registers the kernels above over those of tfjs-node, with operations of our own where they are loaded.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const registerKernels = (): void => {
-  for (const config of all) {
+export const registerKernels = (own: boolean): void => {
+  for (const config of [...plainKernels, ...(own ? ownKernels : [])]) {
     if (tf.getKernel(config.kernelName, backendName) !== undefined) tf.unregisterKernel(config.kernelName, backendName)
     tf.registerKernel(config)
   }

@@ -12,6 +12,7 @@ import * as UserCache from "../../userCache.ts"
 import { findTensorFlow, type TensorFlowBackend } from "./backend.ts"
 import { Graphs } from "./Graphs.ts"
 import { registerKernels } from "./kernels.ts"
+import { load as loadOperations } from "./operations.ts"
 
 const packages = ["@tensorflow/tfjs-node-gpu", "@tensorflow/tfjs-node"] as const
 
@@ -125,10 +126,15 @@ const silence = (): void => {
  * @category constructors
  * @since 0.1.0
  */
-export const load = Effect.fnUntraced(function*(location: TensorFlowLocation) {
+export const load = Effect.fnUntraced(function*(
+  location: TensorFlowLocation,
+  options: { readonly operations: boolean }
+) {
+  const path = yield* Path.Path
   const existing = findTensorFlow()
   if (existing !== undefined) return existing
-  return yield* Effect.try({
+  const own = yield* installDirectory
+  const backend = yield* Effect.try({
     try: (): TensorFlowBackend => {
       tf.env().set("PROD", true)
       silence()
@@ -136,7 +142,6 @@ export const load = Effect.fnUntraced(function*(location: TensorFlowLocation) {
       createRequire(import.meta.url)(location.directory)
       const backend = findTensorFlow()
       if (backend === undefined) throw new TypeError("the package registered no backend")
-      registerKernels()
       // What a graph returns lies in the host's memory: on a card every result would be copied there and back.
       const graphs = new Graphs(backend)
       const captured = graphs.run.bind(graphs)
@@ -150,4 +155,8 @@ export const load = Effect.fnUntraced(function*(location: TensorFlowLocation) {
         mend: "Run \"search-r1 device install tensorflow --force\""
       })
   })
+  // The addon is built against the library of the installation beside it.
+  const mine = !backend.isUsingGpuDevice && location.directory.startsWith(`${own}${path.sep}`)
+  registerKernels(options.operations && mine && (yield* loadOperations(own)))
+  return backend
 })

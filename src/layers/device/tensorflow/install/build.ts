@@ -5,6 +5,7 @@
  */
 import { Config, Effect, FileSystem, Option, Path } from "effect"
 import { command, tail } from "../../command.ts"
+import * as Operations from "../operations.ts"
 import { InstallError } from "./InstallError.ts"
 import { libraryNames } from "./library.ts"
 
@@ -31,6 +32,53 @@ export const findCompiler = Effect.gen(function*() {
   })
 })
 
+const linking = (path: Path.Path, library: string, platform: string): ReadonlyArray<string> => {
+  const names = libraryNames(platform)
+  return platform === "darwin"
+    ? ["-undefined", "dynamic_lookup", ...names.map((name) => path.join(library, name))]
+    : [`-L${library}`, ...names.map((name) => `-l:${name}`)]
+}
+
+/**
+ * Compiles the operations of our own into `directory` against the TensorFlow in `library`. The device works without them,
+ * so a compiler that cannot do it is reported and no error; false then.
+ *
+ * @category operations
+ * @since 0.1.0
+ */
+export const buildOperations = Effect.fn("TensorFlow.buildOperations")(function*(options: {
+  readonly compiler: string
+  readonly directory: string
+  readonly headers: string
+  readonly library: string
+  readonly runPath: string
+  readonly platform: string
+  readonly report: (line: string) => Effect.Effect<void>
+}) {
+  const fs = yield* FileSystem.FileSystem
+  const path = yield* Path.Path
+  const { compiler, directory, headers, library, platform, report, runPath } = options
+  yield* report(`compiling operations for this processor with ${compiler}`)
+  const scratch = yield* fs.makeTempDirectoryScoped({ directory, prefix: "operations-" })
+  const built = path.join(scratch, "operations.node")
+  const { code, output } = yield* command(compiler, [
+    ...Operations.flags,
+    `-I${headers}`,
+    `-I${path.join(library, "include")}`,
+    "-o",
+    built,
+    yield* Operations.sourceFile,
+    ...linking(path, library, platform),
+    `-Wl,-rpath,${runPath}`
+  ])
+  if (code !== 0) {
+    yield* report(`they cannot be compiled here, so the device is slower than it could be:\n  ${tail(output, 6)}`)
+    return false
+  }
+  yield* fs.rename(built, path.join(directory, yield* Operations.fileName))
+  return true
+}, Effect.scoped)
+
 /**
  * Compiles the binding in the package `packageDirectory` against the TensorFlow in `library`; `headers` are Node-API's.
  * `runPath` is where the binding looks for the library when it is loaded.
@@ -53,8 +101,6 @@ export const build = Effect.fn("TensorFlow.build")(function*(options: {
   yield* report(`compiling the binding with ${compiler}`)
   const output = path.join(packageDirectory, "lib", "napi-v8")
   yield* fs.makeDirectory(output, { recursive: true })
-  const names = libraryNames(platform)
-  const mac = platform === "darwin"
   const { code, output: log } = yield* command(compiler, [
     "-O2",
     "-std=c++17",
@@ -68,9 +114,7 @@ export const build = Effect.fn("TensorFlow.build")(function*(options: {
     "-I.",
     `-I${headers}`,
     `-I${path.join(library, "include")}`,
-    ...(mac
-      ? ["-undefined", "dynamic_lookup", ...names.map((name) => path.join(library, name))]
-      : [`-L${library}`, ...names.map((name) => `-l:${name}`)]),
+    ...linking(path, library, platform),
     `-Wl,-rpath,${runPath}`
   ], { cwd: packageDirectory })
   if (code !== 0) {

@@ -11,7 +11,8 @@ import { HttpClient } from "effect/http"
 import { statfs } from "node:fs/promises"
 import { command, tail } from "../../command.ts"
 import { installDirectory } from "../load.ts"
-import { build, findCompiler } from "./build.ts"
+import { fileName } from "../operations.ts"
+import { build, buildOperations, findCompiler } from "./build.ts"
 import { InstallError } from "./InstallError.ts"
 import * as Library from "./library.ts"
 import * as scripts from "./scripts.ts"
@@ -170,15 +171,41 @@ const buildAgainst = Effect.fnUntraced(function*(
   const library = existing ??
     (yield* Library.download({ package: yield* packageFor(machine), directory, platform, report }))
   const origin = platform === "darwin" ? "@loader_path" : "$ORIGIN"
+  const headers = path.join(directory, "node_modules", "node-api-headers", "include")
   yield* build({
     compiler,
     packageDirectory: path.join(directory, "node_modules", packageName),
-    headers: path.join(directory, "node_modules", "node-api-headers", "include"),
+    headers,
     library,
     runPath: existing ?? `${origin}/../../../../../libtensorflow`,
     platform,
     report
   })
+  if (options.gpu) return
+  yield* buildOperations({
+    compiler,
+    directory,
+    headers,
+    library,
+    runPath: existing ?? `${origin}/libtensorflow`,
+    platform,
+    report
+  })
+})
+
+/** Adds the operations of our own to an installation that lacks them, such as one of an earlier version. */
+const addOperations = Effect.fnUntraced(function*(directory: string, { platform }: Machine, options: InstallOptions) {
+  const fs = yield* FileSystem.FileSystem
+  const path = yield* Path.Path
+  if (options.gpu || (yield* fs.exists(path.join(directory, yield* fileName)))) return
+  const library = path.join(directory, "libtensorflow")
+  const headers = path.join(directory, "node_modules", "node-api-headers", "include")
+  if (!(yield* Library.isLibrary(library, platform)) || !(yield* fs.exists(headers))) return
+  const compiler = yield* Effect.option(findCompiler)
+  if (compiler._tag === "None") return
+  const runPath = `${platform === "darwin" ? "@loader_path" : "$ORIGIN"}/libtensorflow`
+  const { report } = options
+  yield* buildOperations({ compiler: compiler.value, directory, headers, library, runPath, platform, report })
 })
 
 /**
@@ -198,6 +225,7 @@ export const install = Effect.fn("TensorFlow.install")(
     if (!options.force) {
       const { code, output } = yield* smokeTest(path.join(target, "node_modules", packageName))
       if (code === 0) {
+        yield* addOperations(target, machine, options)
         yield* options.report(`already installed in ${target}; --force installs it anew`)
         return { directory: target, summary: tail(output, 1) }
       }
