@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { Config, Effect, Layer, Option, type Path } from "effect"
+import { Config, Effect, type FileSystem, Layer, Option, type Path } from "effect"
 import type { HttpClient } from "effect/http"
 import type { EmbedderSpec } from "../../domain/EmbedderSpec.ts"
 import type { Embedder } from "../../services/Embedder.ts"
@@ -21,7 +21,11 @@ import * as EmbedderTransformers from "./EmbedderTransformers.ts"
  */
 export const layer = (
   spec: EmbedderSpec
-): Layer.Layer<Embedder, PackageUnavailable | OnnxModelUnavailable, Path.Path | HttpClient.HttpClient> => {
+): Layer.Layer<
+  Embedder,
+  PackageUnavailable | OnnxModelUnavailable,
+  FileSystem.FileSystem | Path.Path | HttpClient.HttpClient
+> => {
   switch (spec._tag) {
     case "hashing":
       return EmbedderHashing.layer(spec)

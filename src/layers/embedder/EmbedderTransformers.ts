@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { Effect, Layer, type Path, Semaphore } from "effect"
+import { Effect, type FileSystem, Layer, type Path, Semaphore } from "effect"
 import type { Pooling } from "../../domain/EmbedderSpec.ts"
 import { Embedder } from "../../services/Embedder.ts"
 import { RetrieverFailed } from "../../services/Retriever.ts"
@@ -79,7 +79,7 @@ const embedBatch = async (
  */
 export const layer = (
   options: Options
-): Layer.Layer<Embedder, PackageUnavailable | OnnxModelUnavailable, Path.Path> =>
+): Layer.Layer<Embedder, PackageUnavailable | OnnxModelUnavailable, FileSystem.FileSystem | Path.Path> =>
   Layer.effect(
     Embedder,
     Effect.gen(function*() {

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { Effect, Layer, type Path, Semaphore } from "effect"
+import { Effect, type FileSystem, Layer, type Path, Semaphore } from "effect"
 import { titledText } from "../../domain/RetrievalWire.ts"
 import { Reranker } from "../../services/Reranker.ts"
 import { RetrieverFailed } from "../../services/Retriever.ts"
@@ -58,7 +58,7 @@ const scoreBatch = async (
  */
 export const layer = (
   options: Options
-): Layer.Layer<Reranker, PackageUnavailable | OnnxModelUnavailable, Path.Path> =>
+): Layer.Layer<Reranker, PackageUnavailable | OnnxModelUnavailable, FileSystem.FileSystem | Path.Path> =>
   Layer.effect(
     Reranker,
     Effect.gen(function*() {

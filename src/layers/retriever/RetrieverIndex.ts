@@ -96,7 +96,7 @@ const fileLayer = (
   path: string,
   description: FileDescription,
   { embedder, mode }: Options
-): Layer.Layer<Retriever, IndexError, Path.Path | HttpClient.HttpClient> => {
+): Layer.Layer<Retriever, IndexError, FileSystem.FileSystem | Path.Path | HttpClient.HttpClient> => {
   const failure = (reason: string) => Layer.effectContext(Effect.fail(new IndexCorrupt({ path, reason })))
   const words = RetrieverBm25.layerIndex(path)
   if (mode === "ann") return failure("mode ann needs an index that was built with --engine lance; use flat")
@@ -107,7 +107,7 @@ const fileLayer = (
   )
   return mode === "flat" || (mode === undefined && description.kind === "dense")
     ? dense
-    : RetrieverHybrid.layer<IndexError, Path.Path | HttpClient.HttpClient>([words, dense])
+    : RetrieverHybrid.layer<IndexError, FileSystem.FileSystem | Path.Path | HttpClient.HttpClient>([words, dense])
 }
 
 /**

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { Effect, Path, Schema, type Scope } from "effect"
+import { Effect, FileSystem, Path, Schema, type Scope } from "effect"
 import { pathToFileURL } from "node:url"
 import { locate } from "../optional/load.ts"
 import { transformers } from "../optional/packages.ts"
@@ -143,6 +143,25 @@ const cutting = (tokenizer: PretrainedTokenizer, maxTokens: number): Tokenizer =
   }
 }
 
+/** What a model's name stands for: a directory, which is looked into, or a name on the hub. */
+const placeOf = Effect.fnUntraced(function*(name: string) {
+  const fs = yield* FileSystem.FileSystem
+  const paths = yield* Path.Path
+  const directory = paths.resolve(name)
+  const there = yield* Effect.orElseSucceed(fs.exists(directory), () => false)
+  if (!there) {
+    return /^[\w.-]+(\/[\w.-]+)?$/.test(name) && !name.startsWith(".")
+      ? name
+      : yield* new OnnxModelUnavailable({ model: name, reason: "there is no such directory" })
+  }
+  for (const file of ["config.json", "tokenizer.json", "tokenizer_config.json"]) {
+    if (!(yield* Effect.orElseSucceed(fs.exists(paths.join(directory, file)), () => false))) {
+      return yield* new OnnxModelUnavailable({ model: name, reason: `it lacks ${file}` })
+    }
+  }
+  return directory
+})
+
 /**
  * Loads a model, with or without a head that classifies, and its tokenizer. The end of the scope frees it.
  *
@@ -155,18 +174,19 @@ export const loadModel = Effect.fn("Transformers.loadModel")(function*(
 ): Effect.fn.Return<
   { readonly tokenizer: Tokenizer; readonly model: Model },
   PackageUnavailable | OnnxModelUnavailable,
-  Path.Path | Scope.Scope
+  FileSystem.FileSystem | Path.Path | Scope.Scope
 > {
   const library = yield* load
+  const place = yield* placeOf(name)
   const attempt = <A>(evaluate: () => Promise<A>) =>
     Effect.tryPromise({
       try: evaluate,
       catch: (cause) => new OnnxModelUnavailable({ model: name, reason: message(cause).replace(/\.$/, "") })
     })
   const loader = kind === "embeds" ? library.AutoModel : library.AutoModelForSequenceClassification
-  const tokenizer = yield* attempt(() => library.AutoTokenizer.from_pretrained(name))
+  const tokenizer = yield* attempt(() => library.AutoTokenizer.from_pretrained(place))
   const model = yield* Effect.acquireRelease(
-    attempt(() => loader.from_pretrained(name, { dtype: dtype ?? "fp32" })),
+    attempt(() => loader.from_pretrained(place, { dtype: dtype ?? "fp32" })),
     (model) => Effect.promise(() => model.dispose())
   )
   return { tokenizer: cutting(tokenizer, maxTokens), model }

@@ -74,7 +74,12 @@ if (reason !== undefined) {
     })
 
     it.live.each<readonly [string, Partial<EmbedderTransformers.Options>, RegExp]>([
-      ["a directory that is not there", { model: "/no/such/model" }, /\/no\/such\/model cannot be used.*onnx\/model/s],
+      [
+        "a directory that is not there",
+        { model: "/no/such/model" },
+        /\/no\/such\/model.*no such directory.*onnx\/model/s
+      ],
+      ["a directory without a model", { model: fixture("") }, /it lacks config\.json/],
       ["a precision that the model does not come in", { dtype: "q4" }, /cannot be used.*model_q4/s]
     ])("explains %s", ([, options, message]) =>
       Effect.gen(function*() {
