@@ -36,6 +36,22 @@ const limit = (backend: TensorFlowBackend, bytes: number): void => {
   }
 }
 
+/** Bytes from which on numbers are not held twice until the first operation on them. */
+const large = 1 << 20
+
+const eager = new WeakSet<TensorFlowBackend>()
+
+/** Hands large arrays, which are weights and caches, to TensorFlow at once, so that JavaScript's copy can go. */
+const uploadAtOnce = (backend: TensorFlowBackend): void => {
+  if (eager.has(backend)) return
+  eager.add(backend)
+  const move = backend.move.bind(backend)
+  backend.move = (dataId, values, shape, dtype, refCount) => {
+    move(dataId, values, shape, dtype, refCount)
+    if (ArrayBuffer.isView(values) && values.byteLength >= large) backend.getInputTensorIds([{ dataId, shape, dtype }])
+  }
+}
+
 /**
  * The device `tensorflow`. `limitBytes` bounds what all tensors together may take. Without `operations` it keeps to what
  * TensorFlow brings, also where operations of our own are installed; the first layer of a thread decides that for all.
@@ -53,6 +69,7 @@ export const layer = (
       const backend = yield* load(location, { operations: options?.operations ?? true })
       const limitBytes = options?.limitBytes ?? Number.POSITIVE_INFINITY
       limit(backend, limitBytes)
+      uploadAtOnce(backend)
       yield* Effect.addFinalizer(() => Effect.sync(() => backend.graphs?.dispose()))
       return Device.of(make({
         name: "tensorflow",

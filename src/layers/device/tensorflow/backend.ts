@@ -84,6 +84,8 @@ export interface TensorFlowBackend {
   binding: Binding
   executeSingleOutput(name: string, attrs: ReadonlyArray<OpAttr>, inputs: ReadonlyArray<tf.TensorInfo>): tf.Tensor
   getInputTensorIds(tensors: ReadonlyArray<tf.TensorInfo>): Array<number>
+  /** Takes numbers over as a tensor. They go to TensorFlow with the first operation on it and are held here until then. */
+  move(dataId: tf.DataId, values: tf.BackendValues, shape: Array<number>, dtype: tf.DataType, refCount: number): void
   createOutputTensor(metadata: OutputMetadata): tf.Tensor
 }
 
