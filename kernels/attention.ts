@@ -20,8 +20,9 @@ export function round16(n: i32): i32 {
  * padded to 16 in memory); returns the sum, and leaves scale * max at `maxOut`.
  */
 export function softmaxRow(s: usize, limit: i32, keys: i32, scale: f32, maxOut: usize): f32 {
-  for (let j = limit; j < round16(keys); j++) store<f32>(s + <usize>j * 4, -Infinity)
-  const vectors = <usize>(((limit + 7) & ~7) * 4)
+  const whole = (limit + 7) & ~7
+  for (let j = limit; j < whole; j++) store<f32>(s + <usize>j * 4, -Infinity)
+  const vectors = <usize>whole * 4
   let m0 = f32x4.splat(-Infinity), m1 = m0
   for (let o: usize = 0; o < vectors; o += 32) {
     m0 = f32x4.pmax(m0, v128.load(s + o))
@@ -251,13 +252,14 @@ export function dot(a: usize, b: usize, n: i32): f32 {
 
 /** Scores → probabilities in place, dP → dS in place; both zero from `limit` on. */
 function gradRow(p: usize, ds: usize, limit: i32, padded: i32, scale: f32, lse: f32, delta: f32): void {
-  for (let j = limit; j < padded; j++) {
+  const whole = (limit + 7) & ~7
+  for (let j = limit; j < whole; j++) {
     store<f32>(p + <usize>j * 4, -Infinity)
     store<f32>(ds + <usize>j * 4, 0)
   }
   const k = f32x4.splat(scale), shift = f32x4.splat(-lse), d = f32x4.splat(delta)
   const end = <usize>(padded * 4)
-  const vectors = <usize>(((limit + 7) & ~7) * 4)
+  const vectors = <usize>whole * 4
   for (let o: usize = 0; o < vectors; o += 32) {
     const a = expDown4(fma(v128.load(p + o), k, shift))
     const b = expDown4(fma(v128.load(p + o, 16), k, shift))
@@ -268,5 +270,8 @@ function gradRow(p: usize, ds: usize, limit: i32, padded: i32, scale: f32, lse: 
     v128.store(ds + o, da)
     v128.store(ds + o, db, 16)
   }
-  for (let o = vectors; o < end; o += 16) v128.store(p + o, f32x4.splat(0))
+  for (let o = vectors; o < end; o += 16) {
+    v128.store(p + o, f32x4.splat(0))
+    v128.store(ds + o, f32x4.splat(0))
+  }
 }

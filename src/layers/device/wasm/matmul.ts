@@ -65,7 +65,7 @@ const split = (product: Product, threads: number): readonly [rows: number, colum
   const { batches = 1, k, m, n } = product
   if (m * n * k * batches <= smallProduct) return [Math.max(1, m), Math.max(1, n)]
   if (sharesB(product)) {
-    return [Math.min(192, Math.max(24, roundUp(Math.ceil(m / 16), rowTile))), Math.min(n, maxColumns)]
+    return [Math.min(96, Math.max(24, roundUp(Math.ceil(m / 16), rowTile))), Math.min(n, maxColumns)]
   }
   const wanted = k >= deepSum ? Math.max(2, threads) : Math.max(4, 2 * threads)
   let rows = Math.min(m, 384)
