@@ -64,11 +64,16 @@ export type SamplingParts = {
  * @category getters
  * @since 0.1.0
  */
-export const samplingParts = ({ temperature, topK, topP }: SamplingRows): SamplingParts => ({
-  greedy: temperature.some((t) => t === 0),
-  tempered: temperature.some((t) => t !== 0 && t !== 1),
-  truncated: temperature.some((t, i) => t !== 0 && ((topK[i] ?? 0) > 0 || (topP[i] ?? 1) < 1))
-})
+export const samplingParts = ({ temperature, topK, topP }: SamplingRows): SamplingParts => {
+  let [greedy, tempered, truncated] = [false, false, false]
+  for (let i = 0; i < temperature.length; i++) {
+    const t = temperature[i] ?? 0
+    greedy ||= t === 0
+    tempered ||= t !== 0 && t !== 1
+    truncated ||= t !== 0 && ((topK[i] ?? 0) > 0 || (topP[i] ?? 1) < 1)
+  }
+  return { greedy, tempered, truncated }
+}
 
 /**
  * {@link sample} on a device with the fused kernel, for settings that lie on the device already. The kernel may leave out

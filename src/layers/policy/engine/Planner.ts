@@ -78,14 +78,19 @@ export const plan = (
   const forked: Array<SessionState> = []
   const decoding: Array<readonly [SessionState, StepSequence]> = []
   const reading: Array<readonly [SessionState, StepSequence]> = []
+  // Sessions by prompt are of use only to those that have yet to read theirs.
+  let reads = false
+  for (const { cached, prompt, request } of sessions) reads ||= cached === 0 && prompt > 1 && request !== undefined
   const prompts = new Map<string, Array<SessionState>>()
   let budget = limits.maxTokens
   let lacking = 0
   for (const session of sessions) {
     if (session.cached === 0) session.cacheVersion = version
-    const mates = prompts.get(session.promptKey)
-    if (mates === undefined) prompts.set(session.promptKey, [session])
-    else mates.push(session)
+    if (reads) {
+      const mates = prompts.get(session.promptKey)
+      if (mates === undefined) prompts.set(session.promptKey, [session])
+      else mates.push(session)
+    }
     const { request } = session
     if (request === undefined || budget <= 0 || decoding.length + reading.length >= limits.maxSequences) continue
     if (session.cached === 0 && session.prompt > 1) {
@@ -108,14 +113,16 @@ export const plan = (
     for (let i = 0; i < missing; i++) session.blocks.push(blocks.take() ?? 0)
     budget -= size
     const ids = session.ids.slice(session.cached, session.cached + size)
-    const { sampling } = request.options
-    const sequence = {
-      ids,
-      cached: session.cached,
-      blocks: session.blocks,
-      ...(session.cached + size === session.ids.length &&
-        { draw: { ...sampling, uniform: uniform(session.random, session.drawn) } })
-    }
+    const { temperature, topK, topP } = request.options.sampling
+    const { blocks: own, cached } = session
+    const sequence = session.cached + size === session.ids.length
+      ? {
+        ids,
+        cached,
+        blocks: own,
+        draw: { temperature, topK, topP, uniform: uniform(session.random, session.drawn) }
+      }
+      : { ids, cached, blocks: own }
     const list = size === 1 ? decoding : reading
     list.push([session, sequence])
   }

@@ -142,27 +142,25 @@ export const make = Effect.fn("Scheduler.make")(function*(
   })
 
   const take = (planned: Plan, drawn: ReadonlyArray<ArrayLike<number>> | undefined) => {
+    const [ids = [], logProbs = [], modelLogProbs = []] = drawn ?? []
     let row = 0
-    planned.sessions.forEach((session, i) => {
+    for (const [i, session] of planned.sessions.entries()) {
       const sequence = planned.sequences[i]
-      if (sequence === undefined || !sessions.has(session)) {
-        if (sequence?.draw !== undefined) row++
-        return
-      }
+      if (sequence === undefined) continue
+      const own = sequence.draw === undefined || drawn === undefined ? -1 : row++
+      if (!sessions.has(session)) continue
       session.cached += sequence.ids.length
       computed += sequence.ids.length
-      if (sequence.draw === undefined || drawn === undefined) return
-      const [id = 0, logProb = Number.NaN, modelLogProb = Number.NaN] = drawn.map((values) => values[row] ?? Number.NaN)
-      row++
       const current = session.request
-      if (current === undefined) return
+      if (own === -1 || current === undefined) continue
+      const [id = 0, logProb = Number.NaN, modelLogProb = Number.NaN] = [ids[own], logProbs[own], modelLogProbs[own]]
       if (!Number.isFinite(logProb) || !Number.isFinite(modelLogProb)) {
         fail([session], new PolicyUnavailable({ reason: "the model's probabilities are not finite numbers" }))
-        return
+        continue
       }
       const generation = accept(session, current, { id, logProb, modelLogProb }, limits)
       if (generation !== undefined) settle(session, Effect.succeed(generation))
-    })
+    }
   }
 
   const turn = Effect.gen(function*() {

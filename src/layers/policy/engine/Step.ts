@@ -127,6 +127,25 @@ type Layout = Ops.PagedTokens & {
   readonly draws: ReadonlyArray<NonNullable<StepSequence["draw"]>>
 }
 
+/** How so many rows are drawn: those beyond `draws` as the first one. */
+const samplingRows = (draws: Layout["draws"], rows: number): Ops.SamplingRows => {
+  const sampling = {
+    temperature: new Float32Array(rows),
+    topK: new Int32Array(rows),
+    topP: new Float32Array(rows).fill(1),
+    uniform: new Float32Array(rows)
+  }
+  for (let row = 0; row < rows; row++) {
+    const draw = draws[row] ?? draws[0]
+    if (draw === undefined) continue
+    sampling.temperature[row] = draw.temperature
+    sampling.topK[row] = draw.topK
+    sampling.topP[row] = draw.topP
+    sampling.uniform[row] = draw.uniform
+  }
+  return sampling
+}
+
 /**
  * A step of decoding on a device that records it once for each of its sizes. Rows of padding draw as the first one does.
  */
@@ -141,13 +160,7 @@ const capturedStep = (
   const { config, parameters, tables } = network
   const { blockTable, draws, ids, maxBlocks, slots, tokenPos, tokenSeq } = layout
   const rows = ids.length
-  const draw = (row: number) => draws[row] ?? draws[0] ?? { temperature: 0, topK: 0, topP: 1, uniform: 0 }
-  const sampling = {
-    temperature: Float32Array.from(ids, (_, row) => draw(row).temperature),
-    topK: Int32Array.from(ids, (_, row) => draw(row).topK),
-    topP: Float32Array.from(ids, (_, row) => draw(row).topP),
-    uniform: Float32Array.from(ids, (_, row) => draw(row).uniform)
-  }
+  const sampling = samplingRows(draws, rows)
   const parts = Ops.samplingParts(sampling)
   const window = Ops.hasKernel("SrPagedAttention") ? undefined : cache.window(sequences, rows)
   const vector = (values: Float32Array | Int32Array): Ops.CapturedInput => ({ values, shape: [rows] })
@@ -289,11 +302,6 @@ export const step = (
   }
   const next = eagerLogits(network, cache, sequences, layout)
   if (next === undefined) return undefined
-  const settings = {
-    temperature: Float32Array.from(draws, (draw) => draw.temperature),
-    topK: Int32Array.from(draws, (draw) => draw.topK),
-    topP: Float32Array.from(draws, (draw) => draw.topP),
-    uniform: Float32Array.from(draws, (draw) => draw.uniform)
-  }
+  const settings = samplingRows(draws, draws.length)
   return Ops.within(next, vocabulary, (known) => Ops.sample(known, settings))
 }
