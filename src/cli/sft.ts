@@ -65,7 +65,7 @@ const flags = {
     Flag.optional
   ),
   checkpoint: TrainedPolicy.runFlags.checkpoint,
-  epochs: positive("epochs", 1, "Passes over the trajectories, each in another order"),
+  epochs: positive("epochs", 4, "Passes over the trajectories, each in another order"),
   batchSize: positive("batch-size", 32, "Trajectories of an update"),
   learningRate: Flag.Finite("learning-rate").pipe(
     Flag.withAlias("l"),
@@ -78,7 +78,7 @@ const flags = {
     Flag.withSchema(Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1 }))),
     Flag.withMetavar("SHARE"),
     Flag.withDescription("Share of the updates in which the learning rate rises"),
-    Flag.withDefault(0.03)
+    Flag.withDefault(0.1)
   ),
   seed: Flag.String("seed").pipe(
     Flag.withDescription("Any text; decides the order of the trajectories"),
@@ -154,7 +154,7 @@ const program = Effect.fnUntraced(function*(input: Input) {
     batchSize: input.batchSize,
     learningRate: input.learningRate,
     schedule: { kind: "linear", warmupRatio: input.warmup, warmupSteps: null, minRatio: 0 },
-    adamW: { ...AdamW.reference, beta2: 0.95, weightDecay: 0 }
+    adamW: { ...AdamW.reference, beta2: 0.95 }
   }
   const tokens = data.examples.reduce((sum, { ids }) => sum + ids.length, 0)
   const learned = data.examples.reduce((sum, { weights }) => sum + weights.reduce((a, b) => a + b, 0), 0)

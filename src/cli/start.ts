@@ -22,6 +22,7 @@ import { Retriever } from "../services/Retriever.ts"
 import { deviceNames } from "./deviceFlag.ts"
 import { evaluateBoth, lunrOf } from "./heldOutExam.ts"
 import { invocation, startCommand } from "./invocation.ts"
+import * as LiveStatus from "./liveStatus.ts"
 import * as RunFolder from "./runFolder.ts"
 import * as StartJob from "./startJob.ts"
 import { comparisonTable, pairView, Report } from "./startView.ts"
@@ -90,6 +91,14 @@ const examples = Effect.fnUntraced(function*(config: RunConfig, questions: Reado
   )
 })
 
+/** Asks the held-out questions, greedily and sampled, and shows how many were asked. */
+const asked = Effect.fnUntraced(function*(config: RunConfig, questions: ReadonlyArray<Question>, when: string) {
+  const status = yield* LiveStatus.make
+  let count = 0
+  const tick = Effect.suspend(() => status.show(`${when}  held-out questions ${++count}/${2 * questions.length}`))
+  return yield* Effect.ensuring(evaluateBoth(config, questions, tick), status.clear)
+})
+
 /** Trains what is left to train: the policy of a part that had ended before is restored. */
 const trainRest = (options: TrainRun.Options) =>
   Effect.gen(function*() {
@@ -119,7 +128,7 @@ const program = Effect.fnUntraced(function*(input: Input, { folder, job }: Opene
   const inExam = Effect.provideService(Retriever, exam)
   const started = yield* Clock.currentTimeMillis
   const main = yield* Effect.gen(function*() {
-    const before = yield* inExam(evaluateBoth(config, heldOut.questions))
+    const before = yield* inExam(asked(config, heldOut.questions, "before"))
     const shownBefore = yield* inExam(examples(config, heldOut.questions))
     yield* trainRest({
       folder,
@@ -128,7 +137,7 @@ const program = Effect.fnUntraced(function*(input: Input, { folder, job }: Opene
       evaluation: Stream.fromIterable(heldOut.questions),
       evaluationRetriever: exam
     })
-    const after = yield* inExam(evaluateBoth(config, heldOut.questions))
+    const after = yield* inExam(asked(config, heldOut.questions, "after"))
     const shownAfter = yield* inExam(examples(config, heldOut.questions))
     return { before, after, shownBefore, shownAfter }
   }).pipe(

@@ -42,21 +42,32 @@ const workerUrl = new URL(
   import.meta.url
 )
 
+/** Milliseconds in which a thread that is no longer wanted may end by itself. */
+const grace = 500
+
 /**
  * Starts the engine's thread, once: an engine that ended has lost its parameters, so that another thread cannot stand in
- * for it. `ended` gets the reason when the thread ends, whatever ended it.
+ * for it. `ended` gets the reason when the thread ends, whatever ended it. `stop` ends a thread that is in the middle of a
+ * long computation and would not hear of it before its end.
  */
-const spawner = (ended: Deferred.Deferred<string>) => {
-  let spawned = false
-  return () => {
-    if (spawned) throw new Error("the engine's thread has ended")
-    spawned = true
+const makeThread = (ended: Deferred.Deferred<string>) => {
+  let thread: Worker | undefined
+  const spawn = () => {
+    if (thread !== undefined) throw new Error("the engine's thread has ended")
     const worker = new Worker(workerUrl)
     const end = (reason: string) => Deferred.doneUnsafe(ended, Effect.succeed(reason))
     worker.once("error", (cause) => end(cause instanceof Error ? cause.message : String(cause)))
     worker.once("exit", (code) => end(`it exited with code ${code}`))
+    thread = worker
     return worker
   }
+  const stop = Effect.sync(() => {
+    const worker = thread
+    if (worker === undefined) return
+    const timer = setTimeout(() => void worker.terminate(), grace)
+    worker.once("exit", () => clearTimeout(timer))
+  })
+  return { spawn, stop }
 }
 
 /**
@@ -72,17 +83,19 @@ export const layer = (
 ): Layer.Layer<Engine | Policy | Optimizer, StartError, FileSystem.FileSystem | Path.Path> =>
   services(Layer.unwrap(Effect.sync(() => {
     const ended = Deferred.makeUnsafe<string>()
+    const thread = makeThread(ended)
     return Layer.effect(
       Engine,
       Effect.gen(function*() {
         const client = yield* RpcClient.make(EngineRpcs)
+        yield* Effect.addFinalizer(() => thread.stop)
         return yield* EngineClient.make(client, options, Deferred.await(ended))
       })
     ).pipe(
       Layer.provide(
         Layer.orDie(RpcClient.layerProtocolWorker({ size: 1, concurrency: Number.MAX_SAFE_INTEGER }))
       ),
-      Layer.provide(NodeWorker.layer(spawner(ended)))
+      Layer.provide(NodeWorker.layer(thread.spawn))
     )
   })))
 

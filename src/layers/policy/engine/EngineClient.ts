@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { Effect, Option, type Scope, Stream } from "effect"
+import { Effect, Fiber, Option, type Scope, Stream } from "effect"
 import { type RpcClient, RpcClientError } from "effect/rpc"
 import { DeviceFailed } from "../../../services/Device.ts"
 import { LearnerUnavailable } from "../../../services/Optimizer.ts"
@@ -25,6 +25,18 @@ export type EngineClient = RpcClient.FromGroup<typeof EngineRpcs, RpcClientError
 
 const isLost = (error: unknown): error is RpcClientError.RpcClientError =>
   error instanceof RpcClientError.RpcClientError
+
+/**
+ * A call that whoever interrupts it need not wait for: the other side hears of it when its computation lets it, which may
+ * be seconds later.
+ */
+const forgettable = <A, E>(call: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(
+      Effect.forkDetach(Effect.interruptible(call)),
+      (fiber) => Effect.onInterrupt(restore(Fiber.join(fiber)), () => Effect.sync(() => fiber.interruptUnsafe()))
+    )
+  )
 
 /** Tells the pieces of a generation and answers with the whole. */
 const followed = Effect.fnUntraced(function*<E>(spoken: Stream.Stream<Spoken, E>, onText: OnText) {
@@ -97,22 +109,22 @@ export const make = Effect.fn("EngineClient.make")(function*(
       ),
       session,
       logProbs: (sequences, { temperature = 1 } = {}) =>
-        policyErrors(client.LogProbs({ of: "policy", sequences, temperature }))
+        forgettable(policyErrors(client.LogProbs({ of: "policy", sequences, temperature })))
     },
     optimizer: {
-      update: (batch, update) => learnerErrors(client.Update({ batch, options: update })),
+      update: (batch, update) => forgettable(learnerErrors(client.Update({ batch, options: update }))),
       state: learnerErrors(client.State({ of: "actor" })),
       restore: (state) => learnerErrors(client.Restore({ of: "actor", state }))
     },
     critic: options.critic !== true ? Option.none() : Option.some({
-      values: (sequences) => learnerErrors(client.Values({ sequences })),
-      update: (batch, update) => learnerErrors(client.UpdateCritic({ batch, options: update })),
+      values: (sequences) => forgettable(learnerErrors(client.Values({ sequences }))),
+      update: (batch, update) => forgettable(learnerErrors(client.UpdateCritic({ batch, options: update }))),
       state: learnerErrors(client.State({ of: "critic" })),
       restore: (state) => learnerErrors(client.Restore({ of: "critic", state }))
     }),
     reference: options.reference !== true ? Option.none() : Option.some({
       logProbs: (sequences, { temperature = 1 } = {}) =>
-        policyErrors(client.LogProbs({ of: "reference", sequences, temperature }))
+        forgettable(policyErrors(client.LogProbs({ of: "reference", sequences, temperature })))
     }),
     readWeight: (tensor) => deviceErrors(client.ReadWeight(tensor))
   }
