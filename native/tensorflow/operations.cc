@@ -346,6 +346,33 @@ class SwiGluGrad : public OpKernel {
   }
 };
 
+/// One step of AdamW, see `Ops.adamW`. The coefficients are numbers that change with every step: gradient scale, β₁, β₂,
+/// 1 / √(1 - β₂ᵗ), ε, learning rate / (1 - β₁ᵗ), 1 - learning rate · weight decay.
+class AdamW : public OpKernel {
+ public:
+  explicit AdamW(OpKernelConstruction* context) : OpKernel(context) {}
+
+  void Compute(OpKernelContext* context) override {
+    const Tensor &param = context->input(0), &m = context->input(1), &v = context->input(2), &grad = context->input(3);
+    const int64_t size = param.NumElements();
+    OP_REQUIRES(context, m.NumElements() == size && v.NumElements() == size && grad.NumElements() == size && context->input(4).NumElements() == 7,
+                absl::InvalidArgumentError("the optimizer's state does not fit the weight"));
+    float *nextParam, *nextM, *nextV;
+    if (!allocate(context, 0, param.shape(), &nextParam) || !allocate(context, 1, param.shape(), &nextM) || !allocate(context, 2, param.shape(), &nextV)) return;
+    const float *pp = floats(param), *pm = floats(m), *pv = floats(v), *pg = floats(grad), *c = floats(context->input(4));
+    const float scale = c[0], beta1 = c[1], beta2 = c[2], root = c[3], eps = c[4], rate = c[5], decay = c[6];
+    parallel(context, size, 3, [=](int64_t begin, int64_t end) {
+#pragma omp simd
+      for (int64_t i = begin; i < end; i++) {
+        const float g = pg[i] * scale;
+        nextM[i] = beta1 * pm[i] + (1.0f - beta1) * g;
+        nextV[i] = beta2 * pv[i] + (1.0f - beta2) * g * g;
+        nextParam[i] = pp[i] * decay - rate * nextM[i] / (std::sqrt(nextV[i]) * root + eps);
+      }
+    });
+  }
+};
+
 absl::Status likeFirst(InferenceContext* context) {
   for (int i = 0; i < context->num_outputs(); i++) context->set_output(i, context->input(i));
   return absl::OkStatus();
@@ -409,6 +436,18 @@ REGISTER_OP("SrSwiGluGrad")
     .Output("d_up: float")
     .SetShapeFn(likeFirst);
 REGISTER_KERNEL_BUILDER(Name("SrSwiGluGrad").Device(tensorflow::DEVICE_CPU), SwiGluGrad);
+
+REGISTER_OP("SrAdamW")
+    .Input("param: float")
+    .Input("m: float")
+    .Input("v: float")
+    .Input("grad: float")
+    .Input("coefficients: float")
+    .Output("next_param: float")
+    .Output("next_m: float")
+    .Output("next_v: float")
+    .SetShapeFn(likeFirst);
+REGISTER_KERNEL_BUILDER(Name("SrAdamW").Device(tensorflow::DEVICE_CPU), AdamW);
 
 }  // namespace
 }  // namespace search_r1

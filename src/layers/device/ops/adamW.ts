@@ -36,15 +36,21 @@ export interface AdamWOptions {
 
 /**
  * One step of AdamW with decoupled decay (Loshchilov and Hutter 2019; PyTorch's `AdamW`):
- * `p ← p (1 - lr wd) - lr m̂ / (√v̂ + eps)`. The state is spent: a device with the fused kernel has changed it in place
- * and returns it, others have disposed of it and return new tensors.
+ * `p ← p (1 - lr wd) - lr m̂ / (√v̂ + eps)`. The state is spent: a device whose kernel changes it in place returns
+ * it, others have disposed of it and return new tensors.
  *
  * @category operations
  * @since 0.1.0
  */
 export const adamW = (state: AdamState, grad: tf.Tensor, options: AdamWOptions): AdamState => {
   if (hasKernel("SrAdamW")) {
-    tf.dispose(runFused("SrAdamW", { ...state, grad }, { ...options }))
+    const outputs = runFused("SrAdamW", { ...state, grad }, { ...options })
+    const [param, m, v] = outputs
+    if (param !== undefined && m !== undefined && v !== undefined) {
+      tf.dispose([state.param, state.m, state.v])
+      return { param, m, v }
+    }
+    tf.dispose(outputs)
     return state
   }
   const { beta1, beta2, eps, gradScale, lr, step, weightDecay } = options

@@ -113,11 +113,12 @@ export class Program {
     return { id, shape: [], dtype: TF_FLOAT }
   }
 
-  /** A constant float32 tensor, named by its key. */
-  floats(key: string, shape: ReadonlyArray<number>, values: () => Float32Array): Handle {
+  /** A float32 vector of numbers that will hardly be the same again. */
+  numbers(values: ReadonlyArray<number>): Handle {
     const { TF_FLOAT } = this.#binding
-    const id = constantId(this.#binding, key, () => this.#binding.createTensor(shape, TF_FLOAT, values()))
-    return { id, shape, dtype: TF_FLOAT }
+    const id = this.#binding.createTensor([values.length], TF_FLOAT, Float32Array.from(values))
+    this.#temporary.push(id)
+    return { id, shape: [values.length], dtype: TF_FLOAT }
   }
 
   type(name: string, dtype: number): OpAttr {

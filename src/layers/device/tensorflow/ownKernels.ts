@@ -39,6 +39,21 @@ const pagedAttention = kernel("SrPagedAttention", ({ input, number, program }) =
   return [program.bare("SrPagedAttention", inputs, program.float("scale", number("scale")))]
 })
 
+/** What changes from step to step is a tensor: TensorFlow keeps a kernel for each value of an attribute. */
+const adamW = kernel("SrAdamW", ({ input, number, program }) => {
+  const [lr, step, beta1, beta2] = [number("lr"), number("step"), number("beta1"), number("beta2")]
+  const coefficients = program.numbers([
+    number("gradScale"),
+    beta1,
+    beta2,
+    1 / Math.sqrt(1 - beta2 ** step),
+    number("eps"),
+    lr / (1 - beta1 ** step),
+    1 - lr * number("weightDecay")
+  ])
+  return program.all("SrAdamW", [...["param", "m", "v", "grad"].map(input), coefficients], [], 3)
+})
+
 /**
  * What is registered where the operations are loaded.
  *
@@ -51,6 +66,7 @@ export const ownKernels: ReadonlyArray<KernelConfig> = [
   rope,
   swiGlu,
   swiGluGrad,
+  adamW,
   kvAppend,
   pagedAttention
 ]
