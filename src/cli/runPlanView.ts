@@ -38,7 +38,7 @@ export const planText = Effect.fnUntraced(function*(config: RunConfig, modelPath
   const { known, limitBytes, storage } = yield* deviceMemory(device).pipe(
     Effect.map((memory) => ({ ...memory, known: true })),
     // a plan for another machine is still worth reading
-    Effect.catch(() => Effect.succeed({ storage: "float32" as const, limitBytes: freemem(), known: false }))
+    Effect.orElseSucceed(() => ({ storage: "float32" as const, limitBytes: freemem(), known: false }))
   )
   const planned = MemoryPlan.plan(model, {
     storage,

@@ -61,12 +61,8 @@ const makeThread = (ended: Deferred.Deferred<string>) => {
     thread = worker
     return worker
   }
-  const stop = Effect.sync(() => {
-    const worker = thread
-    if (worker === undefined) return
-    const timer = setTimeout(() => void worker.terminate(), grace)
-    worker.once("exit", () => clearTimeout(timer))
-  })
+  const terminated = Effect.promise(async () => thread?.terminate())
+  const stop = Effect.forkDetach(Effect.raceFirst(Deferred.await(ended), Effect.delay(terminated, grace)))
   return { spawn, stop }
 }
 
