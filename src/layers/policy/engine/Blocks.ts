@@ -5,14 +5,17 @@
  */
 
 /**
- * Counts how many sequences use each block.
+ * Counts how many sequences use each block. The lowest free block goes first, so that sequences that grow together lie
+ * together in memory, however often blocks have changed hands.
  *
  * @category models
  * @since 0.1.0
  */
 export class Blocks {
   readonly #users: Array<number>
-  readonly #free: Array<number> = []
+  #available = 0
+  /** No block below is free. */
+  #lowest = 1
 
   constructor(count: number) {
     this.#users = [1]
@@ -24,7 +27,7 @@ export class Blocks {
   }
 
   get available(): number {
-    return this.#free.length
+    return this.#available
   }
 
   /** Blocks that sequences hold. */
@@ -34,14 +37,18 @@ export class Blocks {
 
   /** Adds blocks until there are `count`. */
   grow(count: number): void {
-    for (let block = count - 1; block >= this.#users.length; block--) this.#free.push(block)
+    this.#available += Math.max(0, count - this.#users.length)
     while (this.#users.length < count) this.#users.push(0)
   }
 
   /** A free block, held once, or `undefined` where there is none. */
   take(): number | undefined {
-    const block = this.#free.pop()
-    if (block !== undefined) this.#users[block] = 1
+    if (this.#available === 0) return undefined
+    let block = this.#lowest
+    while (this.#users[block] !== 0) block++
+    this.#users[block] = 1
+    this.#available--
+    this.#lowest = block + 1
     return block
   }
 
@@ -53,6 +60,8 @@ export class Blocks {
   release(block: number): void {
     const users = (this.#users[block] ?? 0) - 1
     this.#users[block] = users
-    if (users === 0) this.#free.push(block)
+    if (users > 0) return
+    this.#available++
+    this.#lowest = Math.min(this.#lowest, block)
   }
 }
