@@ -23,7 +23,7 @@ export interface VectorSearchOptions {
   readonly probes?: number | undefined
   /** Neighbours that are followed (`hnsw`). Default 150. */
   readonly ef?: number | undefined
-  /** So many times the wanted passages are compared exactly. Default 10, with `hnsw` 3. */
+  /** So many times the wanted passages are compared exactly. Unless given, as often as makes 120 passages, `hnsw` 50. */
   readonly refine?: number | undefined
 }
 
@@ -82,8 +82,8 @@ const nearest = (
   const query = table.query().nearestTo(vector).column("vector").distanceType("cosine")
   const index = description.vectors?.index ?? "flat"
   if (exact || index === "flat") return query.bypassVectorIndex()
-  if (index !== "hnsw") return query.nprobes(options?.probes ?? 20).refineFactor(options?.refine ?? 10)
-  const refine = options?.refine ?? 3
+  const refine = options?.refine ?? Math.ceil((index === "hnsw" ? 50 : 120) / limit)
+  if (index !== "hnsw") return query.nprobes(options?.probes ?? 20).refineFactor(refine)
   // fewer than it gives back are refused
   return query.ef(Math.max(options?.ef ?? 150, limit * refine)).refineFactor(refine)
 }
