@@ -6,7 +6,11 @@ import { TestConsole } from "effect/testing"
 import { index } from "../../src/cli/indexes.ts"
 import { search } from "../../src/cli/search.ts"
 import { formatLine } from "../../src/domain/Corpus.ts"
+import { lance } from "../../src/layers/optional/packages.ts"
+import { absence } from "../support/optionalPackage.ts"
 import { passages } from "../support/passages.ts"
+
+const lanceAbsence = await absence(lance)
 
 const run = Command.runWith(index, { version: "0" })
 const runSearch = Command.runWith(search, { version: "0" })
@@ -104,6 +108,32 @@ describe("search-r1 index", () => {
             yield* runSearch(["The herring market of Maren", "--index", file, "--json", "-k", "1", ...mode])
             assert.strictEqual(JSON.parse((yield* output).split("\n").at(-1) ?? "").results[0].id, "p6")
           }
+        })
+      )
+  )
+
+  it.live.skipIf(lanceAbsence !== undefined)(
+    `builds an index by LanceDB, searches it in each mode and measures it${
+      lanceAbsence === undefined ? "" : ` (${lanceAbsence})`
+    }`,
+    () =>
+      withCorpus(({ corpus, directory, fs }) =>
+        Effect.gen(function*() {
+          const path = `${directory}/corpus.lance`
+          yield* run(["build", corpus, "--engine", "lance", "--embedder", "hashing:64", "--vector-index", "hnsw"])
+          yield* run(["info", path])
+          yield* run(["verify", path])
+          const shown = yield* output
+          assert.match(shown, /LanceDB.*vectors of 64 dimensions by hashed words, compared one by one.*10 passages/s)
+          assert.include(shown, "as they were written")
+          for (const mode of ["words", "flat", "ann", "hybrid"]) {
+            yield* runSearch(["The herring market of Maren", "--index", path, "--json", "-k", "1", "--mode", mode])
+            assert.strictEqual(JSON.parse((yield* output).split("\n").at(-1) ?? "").results[0].id, "p6")
+          }
+          const questions = `${directory}/questions.jsonl`
+          yield* fs.writeFileString(questions, JSON.stringify({ id: "1", question: "herring", golden_answers: ["x"] }))
+          yield* run(["bench", "--index", path, "--questions", questions, "--json"])
+          assert.strictEqual(JSON.parse((yield* output).split("\n").at(-1) ?? "").questions, 1)
         })
       )
   )

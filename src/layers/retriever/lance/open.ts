@@ -50,23 +50,21 @@ export interface OpenIndex {
   readonly passages: Passages
 }
 
-/** So many more than wanted are asked for: of equally good passages at the end LanceDB gives any, and we the first. */
-const spare = 8
-
+/** Of passages that are equally good at the end of the list LanceDB gives any. */
 const hitsOf = async (
   query: Query,
   topK: number,
   column: string,
   score: (value: number) => number
 ): Promise<ReadonlyArray<Hit>> => {
-  const rows = await query.select(["_rowid", column]).limit(topK + spare).toArrow()
+  const rows = await query.select(["_rowid", column]).limit(topK).toArrow()
   const ids = rows?.getChild("_rowid")
   const values = rows?.getChild(column)
   const hits: Array<Hit> = []
   for (let at = 0; at < (rows?.numRows ?? 0); at++) {
     hits.push({ row: Number(ids?.get(at)), score: score(Number(values?.get(at))) })
   }
-  return hits.sort((a, b) => b.score - a.score || a.row - b.row).slice(0, topK)
+  return hits.sort((a, b) => b.score - a.score || a.row - b.row)
 }
 
 const nearest = (
@@ -158,7 +156,7 @@ export const open = Effect.fn("LanceIndex.open")(function*(
       topK <= 0 || query.every((value) => value === 0)
         ? Promise.resolve(noHits)
         : hitsOf(
-          nearest(table, query, description, { exact, limit: topK + spare, options }),
+          nearest(table, query, description, { exact, limit: topK, options }),
           topK,
           "_distance",
           (distance) => 1 - distance
