@@ -9,6 +9,7 @@ import {
   Architecture,
   InvalidModelConfig,
   maxLayers,
+  mlpBias,
   ModelConfig,
   type ModelConfigError,
   PositiveFinite,
@@ -144,7 +145,6 @@ const unsupported = (
     Result.fail(new UnsupportedModelFeature({ source, key, found, supported }))
   const activation = file.hidden_act ?? "silu"
   if (activation !== "silu" && activation !== "swish") return refuse("hidden_act", `"${activation}"`, ["silu"])
-  if (file.mlp_bias === true) return refuse("mlp_bias", "true", ["false"])
   if (file.quantization_config !== undefined && file.quantization_config !== null) {
     return refuse("quantization_config", "set (quantised weights)", ["weights in F32, F16 or BF16"])
   }
@@ -239,6 +239,7 @@ export const decode = (
       ropeScaling: rope.scaling,
       tieWordEmbeddings: file.tie_word_embeddings ?? false,
       attentionBias: file.attention_bias ?? false,
+      ...(architecture === "llama" && file.mlp_bias === true ? { mlpBias: true } : {}),
       bosTokenIds: idsOf(file.bos_token_id),
       eosTokenIds: idsOf(file.eos_token_id),
       // Some exporters write -1 for "none".
@@ -298,7 +299,7 @@ export const encode = (config: ModelConfig): { readonly [key: string]: Schema.Js
     hidden_size: config.hiddenSize,
     intermediate_size: config.intermediateSize,
     max_position_embeddings: config.maxPositions,
-    ...(config.architecture === "llama" ? { mlp_bias: false } : {}),
+    ...(config.architecture === "llama" ? { mlp_bias: mlpBias(config) } : {}),
     model_type: config.architecture,
     num_attention_heads: config.heads,
     num_hidden_layers: config.layers,

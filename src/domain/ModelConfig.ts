@@ -107,6 +107,8 @@ export class ModelConfig extends Schema.Class<ModelConfig>("effect-search-r1/dom
   tieWordEmbeddings: Schema.Boolean,
   /** `attention_bias` of the file: see {@link queryKeyValueBias} and {@link outputBias} for what it means. */
   attentionBias: Schema.Boolean,
+  /** Whether the projections of the feed-forward part add a bias, as Llama's may; absent is false. */
+  mlpBias: Schema.optionalKey(Schema.Boolean),
   bosTokenIds: Schema.Array(Schema.Natural),
   eosTokenIds: Schema.Array(Schema.Natural),
   padTokenId: Schema.NullOr(Schema.Natural),
@@ -199,6 +201,14 @@ export const queryKeyValueBias = (config: ModelConfig): boolean =>
  * @since 0.1.0
  */
 export const outputBias = (config: ModelConfig): boolean => config.architecture !== "qwen2" && config.attentionBias
+
+/**
+ * Whether the projections of the feed-forward part add a bias: by `mlp_bias`, in Llama only.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const mlpBias = (config: ModelConfig): boolean => config.architecture === "llama" && config.mlpBias === true
 
 /**
  * Whether queries and keys are normalised per head before the rotary embedding.

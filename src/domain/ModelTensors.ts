@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { type ModelConfig, outputBias, queryKeyNorm, queryKeyValueBias } from "./ModelConfig.ts"
+import { mlpBias, type ModelConfig, outputBias, queryKeyNorm, queryKeyValueBias } from "./ModelConfig.ts"
 
 /**
  * Name and shape of one weight. Matrices have the shape `[out, in]` and are applied as `x · Wᵀ`.
@@ -74,9 +74,16 @@ export const layerTensors = (config: ModelConfig, layer: number): ReadonlyArray<
   add("self_attn.o_proj.weight", hiddenSize, queries)
   if (outputBias(config)) add("self_attn.o_proj.bias", hiddenSize)
   add("post_attention_layernorm.weight", hiddenSize)
-  add("mlp.gate_proj.weight", intermediateSize, hiddenSize)
-  add("mlp.up_proj.weight", intermediateSize, hiddenSize)
-  add("mlp.down_proj.weight", hiddenSize, intermediateSize)
+  for (
+    const [projection, out, width] of [
+      ["gate_proj", intermediateSize, hiddenSize],
+      ["up_proj", intermediateSize, hiddenSize],
+      ["down_proj", hiddenSize, intermediateSize]
+    ] as const
+  ) {
+    add(`mlp.${projection}.weight`, out, width)
+    if (mlpBias(config)) add(`mlp.${projection}.bias`, out)
+  }
   return specs
 }
 

@@ -62,6 +62,7 @@ describe("search-r1 logits", () => {
           original_max_position_embeddings: 8
         }
       }],
+      ["Llama with all biases", { attention_bias: true, mlp_bias: true }],
       ["Qwen2 with a tied head", { model_type: "qwen2", tie_word_embeddings: true }],
       ["Qwen3 with bias", { model_type: "qwen3", head_dim: 6, attention_bias: true }]
     ] as const

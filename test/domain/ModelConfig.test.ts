@@ -264,7 +264,6 @@ describe("HuggingFaceConfig.decode", () => {
       [{ ...llama31, num_attention_heads: 24 }, `"num_attention_heads": Expected a divisor of hidden_size 4096`],
       [{ ...qwen3, head_dim: 63 }, `"head_dim": Expected an even number`],
       [{ ...llama31, hidden_act: "gelu" }, `"hidden_act" is "gelu"`],
-      [{ ...llama31, mlp_bias: true }, `"mlp_bias" is true`],
       [{ ...llama31, torch_dtype: "float8_e4m3fn" }, `"torch_dtype" is "float8_e4m3fn"`],
       [{ ...llama31, quantization_config: { bits: 4 } }, `"quantization_config" is set`],
       [{ ...qwen25, rope_scaling: { type: "yarn", factor: 4 } }, `"rope_scaling.rope_type" is "yarn"`],
@@ -352,6 +351,20 @@ describe("ModelTensors.tensors", () => {
     )
     assert.deepStrictEqual(ModelTensors.tensors(config).at(-1), { name: "lm_head.weight", shape: [151936, 1024] })
     assert.strictEqual(ModelTensors.tensors(config).length, 28 * 15 + 3)
+  })
+
+  it("lists the feed-forward part's biases where Llama has them", () => {
+    const biases = (config: Json) =>
+      ModelTensors.layerTensors(decode(config), 1).flatMap(({ name, shape }) =>
+        name.endsWith("bias") ? [`${name} ${shape.join("x")}`] : []
+      )
+    assert.deepStrictEqual(biases({ ...llama31, mlp_bias: true }), [
+      "model.layers.1.mlp.gate_proj.bias 14336",
+      "model.layers.1.mlp.up_proj.bias 14336",
+      "model.layers.1.mlp.down_proj.bias 4096"
+    ])
+    assert.deepStrictEqual(biases(llama31), [])
+    assert.strictEqual(HuggingFaceConfig.encode(decode({ ...llama31, mlp_bias: true }))["mlp_bias"], true)
   })
 
   it("tolerates a copy of a tied head and old rotary buffers only", () => {

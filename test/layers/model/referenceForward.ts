@@ -93,11 +93,11 @@ export const referenceForward = (
     }
     x = add(x, linear(mixed, of("self_attn.o_proj.weight"), maybe("self_attn.o_proj.bias")))
     const input = x.map((row) => rmsNorm(row, of("post_attention_layernorm.weight"), rmsNormEps))
-    const up = linear(input, of("mlp.up_proj.weight"))
-    const gated = linear(input, of("mlp.gate_proj.weight")).map((row, t) =>
+    const up = linear(input, of("mlp.up_proj.weight"), maybe("mlp.up_proj.bias"))
+    const gated = linear(input, of("mlp.gate_proj.weight"), maybe("mlp.gate_proj.bias")).map((row, t) =>
       row.map((gate, i) => gate / (1 + Math.exp(-gate)) * up[t]![i]!)
     )
-    x = add(x, linear(gated, of("mlp.down_proj.weight")))
+    x = add(x, linear(gated, of("mlp.down_proj.weight"), maybe("mlp.down_proj.bias")))
   }
   const last = x.map((row) => rmsNorm(row, weight(ModelTensors.finalNorm), rmsNormEps))
   return linear(last, config.tieWordEmbeddings ? embedding : weight(ModelTensors.outputHead))

@@ -10,6 +10,7 @@
 import * as tf from "@tensorflow/tfjs-core"
 import {
   contextLength,
+  mlpBias,
   type ModelConfig,
   outputBias,
   queryKeyNorm,
@@ -131,10 +132,18 @@ export const layerForward = (
     true
   )
   const middleNormed = Ops.rmsNormForward(middle, weight("post_attention_layernorm.weight"), rmsNormEps)
-  const gate = linear(middleNormed, weight("mlp.gate_proj.weight"), undefined)
-  const up = linear(middleNormed, weight("mlp.up_proj.weight"), undefined)
+  const mlp = mlpBias(config)
+  const widen = (name: string) =>
+    linear(middleNormed, weight(`mlp.${name}.weight`), mlp ? weight(`mlp.${name}.bias`) : undefined)
+  const gate = widen("gate_proj")
+  const up = widen("up_proj")
   const activated = Ops.swiGluForward(gate, up)
-  const y = Ops.matMulAdd(middle, activated, weight("mlp.down_proj.weight"), true)
+  const y = Ops.matMulAdd(
+    mlp ? tf.add(middle, weight("mlp.down_proj.bias")) : middle,
+    activated,
+    weight("mlp.down_proj.weight"),
+    true
+  )
   const activations = { x, normed, q, k, v, attention, middle, middleNormed, gate, up, activated }
   return { y, activations: ownNorm ? { ...activations, raw: { q: rawQ, k: rawK } } : activations }
 }
@@ -185,10 +194,11 @@ export const layerBackward = (
     give(name, dWeight)
     return dx
   }
-  const dActivated = linearBackward("mlp.down_proj", activated, dy, false)
+  const mlp = mlpBias(config)
+  const dActivated = linearBackward("mlp.down_proj", activated, dy, mlp)
   const [dGate, dUp] = Ops.swiGluGrad(gate, up, dActivated)
-  const dThroughGate = linearBackward("mlp.gate_proj", middleNormed, dGate, false)
-  const dMiddleNormed = linearBackward("mlp.up_proj", middleNormed, dUp, false, dThroughGate)
+  const dThroughGate = linearBackward("mlp.gate_proj", middleNormed, dGate, mlp)
+  const dMiddleNormed = linearBackward("mlp.up_proj", middleNormed, dUp, mlp, dThroughGate)
   const dMiddle = normBackward("post_attention_layernorm.weight", middle, dMiddleNormed, dy)
   const mixed = tf.reshape(attention.out, [-1, heads * headDim])
   const dMixed = linearBackward("self_attn.o_proj", mixed, dMiddle, outputBias(config))

@@ -5,8 +5,8 @@
  * @since 0.1.0
  */
 import type * as tf from "@tensorflow/tfjs-core"
-import { type ModelConfig, outputBias, queryKeyNorm, queryKeyValueBias } from "../../../domain/ModelConfig.ts"
-import { layerTensor } from "../../../domain/ModelTensors.ts"
+import { mlpBias, type ModelConfig, outputBias, queryKeyNorm, queryKeyValueBias } from "../../../domain/ModelConfig.ts"
+import { layerTensor, layerTensors } from "../../../domain/ModelTensors.ts"
 import * as Ops from "../../device/ops/index.ts"
 import type { Parameters } from "./Parameters.ts"
 import { type Activations, attentionScale, type GradientSink, layerBackward, layerForward } from "./Transformer.ts"
@@ -40,24 +40,14 @@ export const networkKey = (config: ModelConfig): string =>
     queryKeyNorm(config),
     queryKeyValueBias(config),
     outputBias(config),
+    mlpBias(config),
     config.tieWordEmbeddings
   ].join(",")
 
 /** Names of the weights of any layer. */
 const weightNames = (config: ModelConfig): ReadonlyArray<string> => {
-  const projections = ["q_proj", "k_proj", "v_proj"].map((name) => `self_attn.${name}`)
-  return [
-    "input_layernorm.weight",
-    ...projections.map((name) => `${name}.weight`),
-    ...(queryKeyValueBias(config) ? projections.map((name) => `${name}.bias`) : []),
-    ...(queryKeyNorm(config) ? ["self_attn.q_norm.weight", "self_attn.k_norm.weight"] : []),
-    "self_attn.o_proj.weight",
-    ...(outputBias(config) ? ["self_attn.o_proj.bias"] : []),
-    "post_attention_layernorm.weight",
-    "mlp.gate_proj.weight",
-    "mlp.up_proj.weight",
-    "mlp.down_proj.weight"
-  ]
+  const prefix = layerTensor(0, "").length
+  return layerTensors(config, 0).map(({ name }) => name.slice(prefix))
 }
 
 /** Tensors of the batch in a fixed order. */
