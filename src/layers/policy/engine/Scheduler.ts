@@ -237,7 +237,7 @@ export const make = Effect.fn("Scheduler.make")(function*(
     const own = yield* Effect.acquireRelease(open(options), (own) =>
       Effect.sync(() => {
         sessions.delete(own)
-        settle(own, Effect.fail(new PolicyUnavailable({ reason: "the session has ended" })))
+        if (own.request !== undefined) fail([own], new PolicyUnavailable({ reason: "the session has ended" }))
         release(own, cache)
       }))
     const draw = (generate: GenerateOptions, onPiece?: (piece: string) => void) =>
