@@ -37,6 +37,7 @@ export interface ChatMessage {
  * @since 0.1.0
  */
 export interface StreamingDecoder {
+  /** Text of the ids that came so far and not yet given. The array is the caller's: a decoder keeps no hold of it. */
   readonly push: (ids: Int32Array) => string
   /** What is held back, with U+FFFD for a character that never became complete. */
   readonly flush: () => string

@@ -36,11 +36,15 @@ export const key = (seed: string): Key => {
 
 /** Upper 32 bits of the product of two 32-bit integers. */
 const multiplyHigh = (x: number, y: number): number => {
-  const [x0, x1, y0, y1] = [x & 0xffff, x >>> 16, y & 0xffff, y >>> 16]
-  const low = x0 * y0
-  const middle = x1 * y0 + (low >>> 16)
-  const carry = x0 * y1 + (middle & 0xffff)
-  return x1 * y1 + Math.floor(middle / 0x10000) + Math.floor(carry / 0x10000)
+  const x0 = x & 0xffff
+  const x1 = x >>> 16
+  const y0 = y & 0xffff
+  const y1 = y >>> 16
+  // All sums are below 2³², where `>>> 0` makes unsigned integers of them again.
+  const low = Math.imul(x0, y0) >>> 0
+  const middle = (Math.imul(x1, y0) + (low >>> 16)) >>> 0
+  const carry = (Math.imul(x0, y1) + (middle & 0xffff)) >>> 0
+  return (Math.imul(x1, y1) + (middle >>> 16) + (carry >>> 16)) >>> 0
 }
 
 /**

@@ -85,6 +85,9 @@ export interface Limits {
   readonly contextLength: number
 }
 
+/** The token on its way to a decoder: thousands a second are not worth an array each. */
+const single = new Int32Array(1)
+
 /**
  * Takes one drawn token into a session and its generation. The generation is returned when the token ended it: the
  * token that completes a stop string is kept whole.
@@ -103,7 +106,8 @@ export const accept = (
   current.ids.push(token.id)
   current.logProbs.push(token.logProb)
   current.modelLogProbs.push(token.modelLogProb)
-  const end = grow(current, current.decoder.push(Int32Array.of(token.id)))
+  single[0] = token.id
+  const end = grow(current, current.decoder.push(single))
   if (end !== -1) return finish(current, "stop", end)
   if (limits.endOfText.has(token.id)) return finish(current, "eos", -1)
   if (current.ids.length >= current.options.maxTokens || session.ids.length >= limits.contextLength) {

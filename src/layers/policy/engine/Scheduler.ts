@@ -144,16 +144,19 @@ export const make = Effect.fn("Scheduler.make")(function*(
   const take = (planned: Plan, drawn: ReadonlyArray<ArrayLike<number>> | undefined) => {
     const [ids = [], logProbs = [], modelLogProbs = []] = drawn ?? []
     let row = 0
-    for (const [i, session] of planned.sessions.entries()) {
+    for (let i = 0; i < planned.sessions.length; i++) {
+      const session = planned.sessions[i]
       const sequence = planned.sequences[i]
-      if (sequence === undefined) continue
+      if (session === undefined || sequence === undefined) continue
       const own = sequence.draw === undefined || drawn === undefined ? -1 : row++
       if (!sessions.has(session)) continue
       session.cached += sequence.ids.length
       computed += sequence.ids.length
       const current = session.request
       if (own === -1 || current === undefined) continue
-      const [id = 0, logProb = Number.NaN, modelLogProb = Number.NaN] = [ids[own], logProbs[own], modelLogProbs[own]]
+      const id = ids[own] ?? 0
+      const logProb = logProbs[own] ?? Number.NaN
+      const modelLogProb = modelLogProbs[own] ?? Number.NaN
       if (!Number.isFinite(logProb) || !Number.isFinite(modelLogProb)) {
         fail([session], new PolicyUnavailable({ reason: "the model's probabilities are not finite numbers" }))
         continue
