@@ -73,6 +73,7 @@ export interface Table {
   readonly optimize: (
     options: { readonly cleanupOlderThan: Date; readonly deleteUnverified: boolean }
   ) => Promise<unknown>
+  readonly prewarmIndex: (name: string) => Promise<void>
   readonly close: () => void
 }
 
