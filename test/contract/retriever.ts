@@ -3,6 +3,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Fiber, Layer, Schema, type Scope } from "effect"
+import type { Document } from "../../src/domain/Document.ts"
 import { Retriever, type RetrieverError } from "../../src/services/Retriever.ts"
 import { passages, queries, unknown } from "../support/passages.ts"
 
@@ -11,6 +12,10 @@ export interface ContractOptions {
   readonly layer: Layer.Layer<Retriever, unknown>
   /** Whether a query without a word of the corpus has no hits; dense retrievers always find something. Default true. */
   readonly exact?: boolean
+  /** How the engine gives a passage back, where not to the letter: hosted engines have addresses for ids. */
+  readonly shown?: (passage: Document) => Document
+  /** Passages that are searched besides `passages`. */
+  readonly others?: ReadonlyArray<Document>
   /** Runs of the property over arbitrary text. */
   readonly runs?: number
 }
@@ -31,7 +36,8 @@ const texts: ReadonlyArray<string> = [
 ]
 
 export const retrieverContract = (name: string, options: ContractOptions): void => {
-  const known = new Map(passages.map((passage) => [passage.id, passage]))
+  const shown = [...passages, ...options.others ?? []].map(options.shown ?? ((passage) => passage))
+  const known = new Map(shown.map((passage) => [passage.id, passage]))
   const withRetriever = <A>(
     use: (retriever: Retriever["Service"]) => Effect.Effect<A, RetrieverError, Scope.Scope>
   ): Effect.Effect<A, unknown, Scope.Scope> =>

@@ -54,7 +54,7 @@ export const prompt = (
     `Query: ${query}`
   ].join("\n")
 
-const line = /^\s*(?:[-*]\s*)?\**Doc(?:ument)?\s*\d+\**\s*[:.]?\s*(?:\(Title:\s*(.*?)\)(?=\s|$)\s*:?)?\s*(.*)$/i
+const line = /^\s*(?:[-*]\s*)?\**Doc(?:ument)?\s*\d+\**\s*[:.]?\s*(?:\(Title:\s*(.*?)\)(?=\s|$)\s*:?)?\s*(.*)$/is
 
 /**
  * The documents of an answer, best first; text that belongs to none is left out.

@@ -97,8 +97,12 @@ const needs = (
     ? Result.succeed(hits)
     : Result.fail(`none of ${known.map((name) => `"${name}"`).join(", ")} is there`)
 
+/** The beginning of a query that an engine takes: the rest of a runaway one would only be refused. */
+const beginning = (query: string, words: number, characters: number): string =>
+  query.trim().split(/\s+/).slice(0, words).join(" ").slice(0, characters).replace(/[\uD800-\uDBFF]$/, "")
+
 /**
- * Google's Custom Search JSON API. `engine` is the search engine's id (`cx`).
+ * Google's Custom Search JSON API. Queries are cut to the 32 words that Google reads. `engine` is the search engine's id (`cx`).
  *
  * @category constants
  * @since 0.1.0
@@ -107,7 +111,7 @@ export const google = (engine: string): Provider => ({
   name: "Google",
   url: "https://www.googleapis.com/customsearch/v1",
   maxResults: 10,
-  request: (url, key, query, topK) => get(url, { key, cx: engine, q: query, num: String(topK) }),
+  request: (url, key, query, topK) => get(url, { key, cx: engine, q: beginning(query, 32, 2048), num: String(topK) }),
   decode: (json) =>
     needs(json, ["items", "searchInformation", "queries"], hitsOf(fields(json)["items"], "link", "snippet")),
   isQuota: (status, body) =>
@@ -115,7 +119,7 @@ export const google = (engine: string): Provider => ({
 })
 
 /**
- * SerpAPI's Google engine: the answer box, the pages, and related questions.
+ * SerpAPI's Google engine: the answer box, the pages, and related questions. Queries are cut as Google cuts them.
  *
  * @category constants
  * @since 0.1.0
@@ -124,7 +128,8 @@ export const serpApi: Provider = {
   name: "SerpAPI",
   url: "https://serpapi.com/search",
   maxResults: 100,
-  request: (url, key, query, topK) => get(url, { engine: "google", q: query, num: String(topK), api_key: key }),
+  request: (url, key, query, topK) =>
+    get(url, { engine: "google", q: beginning(query, 32, 2048), num: String(topK), api_key: key }),
   decode: (json) => {
     const record = fields(json)
     const error = text(record["error"])
@@ -148,7 +153,7 @@ export const serpApi: Provider = {
 }
 
 /**
- * Serper's Google search.
+ * Serper's Google search. Queries are cut as Google cuts them.
  *
  * @category constants
  * @since 0.1.0
@@ -158,7 +163,7 @@ export const serper: Provider = {
   url: "https://google.serper.dev/search",
   maxResults: 100,
   request: (url, key, query, topK) =>
-    post(url, { q: query, num: topK }).pipe(HttpClientRequest.setHeader("x-api-key", key)),
+    post(url, { q: beginning(query, 32, 2048), num: topK }).pipe(HttpClientRequest.setHeader("x-api-key", key)),
   decode: (json) =>
     needs(json, ["organic", "answerBox", "searchParameters"], [
       ...answerBox(fields(json)["answerBox"]),
@@ -178,7 +183,7 @@ export const brave: Provider = {
   url: "https://api.search.brave.com/res/v1/web/search",
   maxResults: 20,
   request: (url, key, query, topK) =>
-    get(url, { q: query.split(/\s+/).slice(0, 50).join(" ").slice(0, 400), count: String(topK) }).pipe(
+    get(url, { q: beginning(query, 50, 400), count: String(topK) }).pipe(
       HttpClientRequest.setHeader("x-subscription-token", key)
     ),
   decode: (json) =>
@@ -187,7 +192,7 @@ export const brave: Provider = {
 }
 
 /**
- * Tavily's search, with its own scores.
+ * Tavily's search, with its own scores. Queries are cut to the 400 characters that it takes.
  *
  * @category constants
  * @since 0.1.0
@@ -196,7 +201,8 @@ export const tavily: Provider = {
   name: "Tavily",
   url: "https://api.tavily.com/search",
   maxResults: 20,
-  request: (url, key, query, topK) => post(url, { query, max_results: topK }).pipe(HttpClientRequest.bearerToken(key)),
+  request: (url, key, query, topK) =>
+    post(url, { query: beginning(query, 400, 400), max_results: topK }).pipe(HttpClientRequest.bearerToken(key)),
   decode: (json) => needs(json, ["results"], hitsOf(fields(json)["results"], "url", "content")),
   // 432: the plan's limit, 433: the pay-as-you-go limit
   isQuota: (status) => status === 432 || status === 433

@@ -1,12 +1,15 @@
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
+import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Redacted, Stream } from "effect"
+import { Effect, FileSystem, Layer, Redacted, Stream } from "effect"
 import { contents } from "../../../src/domain/Document.ts"
 import * as EmbedderHashing from "../../../src/layers/embedder/EmbedderHashing.ts"
 import * as EmbedderHttp from "../../../src/layers/embedder/EmbedderHttp.ts"
+import { writeIndex } from "../../../src/layers/retriever/indexfile/write.ts"
 import * as RetrieverBm25 from "../../../src/layers/retriever/RetrieverBm25.ts"
 import * as RetrieverDense from "../../../src/layers/retriever/RetrieverDense.ts"
 import * as RetrieverHybrid from "../../../src/layers/retriever/RetrieverHybrid.ts"
+import * as RetrieverIndex from "../../../src/layers/retriever/RetrieverIndex.ts"
 import * as RetrieverMemory from "../../../src/layers/retriever/RetrieverMemory.ts"
 import { Embedder } from "../../../src/services/Embedder.ts"
 import { Retriever } from "../../../src/services/Retriever.ts"
@@ -21,6 +24,21 @@ const hybrid = RetrieverHybrid.layer([dense, RetrieverBm25.layer(Stream.fromArra
 
 retrieverContract("RetrieverDense over EmbedderHashing", { layer: dense, exact: false, runs: 10 })
 retrieverContract("RetrieverHybrid of dense and BM25", { layer: hybrid, exact: false, runs: 10 })
+
+const indexed = (kind: "dense" | "both") =>
+  Layer.unwrap(Effect.gen(function*() {
+    const fs = yield* FileSystem.FileSystem
+    const path = `${yield* fs.makeTempDirectoryScoped()}/passages.idx`
+    yield* Effect.flatMap(Embedder, ({ passages: embed }) =>
+      writeIndex(Stream.make(passages), path, {
+        words: kind === "both" ? RetrieverBm25.defaultParameters : null,
+        vectors: { passages: embed, spec: { _tag: "hashing", dimensions: 101 } }
+      }))
+    return RetrieverIndex.layer(path)
+  })).pipe(Layer.provide([hashing, NodeServices.layer, NodeHttpClient.layerUndici]))
+
+retrieverContract("RetrieverIndex of vectors", { layer: indexed("dense"), exact: false, runs: 3 })
+retrieverContract("RetrieverIndex of words and vectors", { layer: indexed("both"), exact: false, runs: 3 })
 
 const dot = (a: Float32Array, b: Float32Array) => a.reduce((sum, value, index) => sum + value * (b[index] ?? 0), 0)
 

@@ -1,6 +1,7 @@
 import * as NodeServices from "@effect/platform-node/NodeServices"
-import { assert, describe, it } from "@effect/vitest"
+import { afterAll, assert, describe, it } from "@effect/vitest"
 import { Cause, Context, Deferred, Effect, Exit, Fiber, FileSystem, Layer, type Scope, Stream } from "effect"
+import { rm } from "node:fs/promises"
 import type { Document } from "../../../src/domain/Document.ts"
 import { EmbedderSpec } from "../../../src/domain/EmbedderSpec.ts"
 import * as EmbedderHashing from "../../../src/layers/embedder/EmbedderHashing.ts"
@@ -47,18 +48,48 @@ const many: ReadonlyArray<Document> = Array.from({ length: 700 }, (_, index) => 
   text: `own${index} group${index % 7} shared passage of the ${index % 2 === 0 ? "even" : "odd"} kind`
 }))
 
+/** A retriever over an index that the first who asks builds. */
+const builtOnce = (
+  documents: ReadonlyArray<Document>,
+  mode: RetrieverLance.Mode,
+  index: RetrieverLance.VectorIndex = "flat"
+) => {
+  let directory: Promise<string> | undefined
+  const build = Effect.gen(function*() {
+    const fs = yield* FileSystem.FileSystem
+    const directory = yield* fs.makeTempDirectory()
+    yield* RetrieverLance.build(batches(documents), `${directory}/index.lance`, { vectors: yield* vectors(index) })
+    return directory
+  }).pipe(Effect.provide(hashing), Effect.provide(NodeServices.layer))
+  afterAll(() => directory?.then((path) => rm(path, { recursive: true, force: true })))
+  return Layer.unwrap(Effect.promise(async () => {
+    const path = await (directory ??= Effect.runPromise(build))
+    return RetrieverLance.layer(`${path}/index.lance`, { mode })
+  })).pipe(Layer.provide(hashing), Layer.provide(NodeServices.layer))
+}
+
 if (reason !== undefined) {
   describe("RetrieverLance", () => {
     it.skip(`is absent: ${reason}`, () => {})
   })
 } else {
-  retrieverContract("RetrieverLance by words", { layer: built(passages, "words"), runs: 3 })
-  retrieverContract("RetrieverLance by all vectors", { layer: built(passages, "flat"), exact: false, runs: 3 })
+  retrieverContract("RetrieverLance by words", { layer: builtOnce(passages, "words"), runs: 3 })
+  retrieverContract("RetrieverLance by all vectors", { layer: builtOnce(passages, "flat"), exact: false, runs: 3 })
   retrieverContract("RetrieverLance by words and vectors", {
-    layer: built(passages, "hybrid"),
+    layer: builtOnce(passages, "hybrid"),
     exact: false,
     runs: 3
   })
+
+  for (const index of ["ivfPq", "ivfRq", "hnsw"] as const) {
+    retrieverContract(`RetrieverLance by ${index}`, {
+      // enough passages for an index of vectors
+      layer: builtOnce([...passages, ...many], "ann", index),
+      exact: false,
+      others: many,
+      runs: 3
+    })
+  }
 
   describe("RetrieverLance", () => {
     it.live.each<RetrieverLance.VectorIndex>(["ivfPq", "ivfRq", "hnsw"])(
