@@ -40,17 +40,6 @@ const checkTarget = Effect.fnUntraced(function*(target: string, overwrite: boole
   }
 })
 
-/** The folder whose tokenizer and generation settings belong to a model. */
-const folderOf = Effect.fnUntraced(function*(model: string) {
-  const fs = yield* FileSystem.FileSystem
-  const { dirname } = yield* Path.Path
-  const isFile = yield* Effect.orElseSucceed(
-    Effect.map(fs.stat(model), ({ type }) => type !== "Directory"),
-    () => false
-  )
-  return isFile ? dirname(model) : model
-})
-
 /**
  * Saves what a run had learned by a checkpoint into a directory, with the tokenizer and the generation settings of the
  * model that it began with. Without `precision` it is that model's.
@@ -62,7 +51,6 @@ export const savePolicy = Effect.fn("Cli.savePolicy")(function*(
   run: TrainedPolicy.Run,
   options: { readonly checkpoint: string; readonly directory: string; readonly precision?: Precision | undefined }
 ) {
-  const companionsFrom = yield* folderOf(modelOf(run.config))
   return yield* Effect.gen(function*() {
     const step = yield* TrainedPolicy.restore(run, options.checkpoint)
     const { config, readWeight } = yield* Engine
@@ -71,7 +59,7 @@ export const savePolicy = Effect.fn("Cli.savePolicy")(function*(
     yield* Weights.save(options.directory, {
       config,
       precision,
-      companionsFrom,
+      companionsFrom: modelOf(run.config),
       read: (tensor) => Effect.tap(readWeight(tensor), tick)
     })
     return { step, precision, parameters: ModelTensors.parameterCount(config) }

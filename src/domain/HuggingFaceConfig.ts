@@ -93,7 +93,11 @@ const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1()
 const firstIssue = (error: Schema.SchemaError): { readonly key: string; readonly reason: string } => {
   const issue = formatIssue(error.issue).issues[0]
   const key = (issue?.path ?? []).map((part) => String(typeof part === "object" ? part.key : part)).join(".")
-  return { key, reason: issue?.message ?? "the value is not valid" }
+  const reason = issue?.message ?? "the value is not valid"
+  return {
+    key,
+    reason: reason === "Missing key" ? `${reason}; take the file anew from where the weights are from` : reason
+  }
 }
 
 const Identity = Schema.Struct({

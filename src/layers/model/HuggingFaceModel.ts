@@ -121,7 +121,7 @@ const missingWeights = (directory: string, names: ReadonlyArray<string>): ModelF
     path: directory,
     reason: `there is neither ${fileNames.weights} nor ${fileNames.index}${
       other === undefined
-        ? ""
+        ? "; copy or download the weights too"
         : `; ${other} is not supported: save the model as safetensors (transformers: save_pretrained) and use that`
     }`
   })
@@ -152,7 +152,12 @@ const openWeights = Effect.fnUntraced(function*(
   if (!names.includes(fileNames.index)) return yield* missingWeights(directory, names)
   const source = join(directory, fileNames.index)
   for (const [name, announced] of yield* readIndex(source)) {
-    const file = yield* Safetensors.open(join(directory, name))
+    const path = join(directory, name)
+    const file = yield* Safetensors.open(path).pipe(Effect.catchTag("ModelFileMissing", () =>
+      new ModelFileMissing({
+        path,
+        reason: `there is no such file, and ${source} names it for ${announced.length} tensors; copy or download it too`
+      })))
     for (const tensor of announced) {
       const entry = file.entries.get(tensor)
       if (entry === undefined) {

@@ -8,6 +8,7 @@ import * as HuggingFaceConfig from "../../domain/HuggingFaceConfig.ts"
 import { ModelConfig, type Precision } from "../../domain/ModelConfig.ts"
 import * as ModelTensors from "../../domain/ModelTensors.ts"
 import { fileNames } from "./HuggingFaceModel.ts"
+import { locate } from "./location.ts"
 import { fromPlatform, ModelFileIo, type ModelFileMissing } from "./ModelFileErrors.ts"
 import * as Safetensors from "./Safetensors.ts"
 
@@ -24,7 +25,7 @@ export interface SaveOptions<E, R> {
   readonly precision?: Precision | undefined
   /** Bytes of weights beyond which they are spread over several files (5 GB unless told). */
   readonly maxShardBytes?: number | undefined
-  /** A folder whose tokenizer and generation settings belong to the model: they are copied. */
+  /** A model, a folder or a llama2.c file, whose tokenizer and generation settings belong to this one too: they are copied. */
   readonly companionsFrom?: string | undefined
 }
 
@@ -102,6 +103,22 @@ const copyEntries = Effect.fnUntraced(function*(from: string, to: string, wanted
   }
 })
 
+/** Copies a model's companions as files of their own: in Hugging Face's cache they are links to elsewhere. */
+const copyContents = Effect.fnUntraced(function*(model: string, to: string) {
+  const fs = yield* FileSystem.FileSystem
+  const { dirname, join } = yield* Path.Path
+  const path = yield* locate(model)
+  const failed = Effect.mapError(fromPlatform(path))
+  const from = (yield* failed(fs.stat(path))).type === "Directory" ? path : dirname(path)
+  for (const name of (yield* failed(fs.readDirectory(from))).filter(isCompanion)) {
+    const source = join(from, name)
+    const copied = fs.stat(source).pipe(
+      Effect.flatMap(({ type }) => type === "File" ? fs.copyFile(source, join(to, name)) : Effect.void)
+    )
+    yield* Effect.mapError(copied, fromPlatform(source))
+  }
+})
+
 /** Puts the finished folder in the place of `directory`, whose content moves to `old` and back if that fails. */
 const replace = Effect.fnUntraced(function*(finished: string, directory: string, old: string | undefined) {
   const fs = yield* FileSystem.FileSystem
@@ -148,7 +165,7 @@ export const save = Effect.fn("HuggingFaceWriter.save")(function*<E, R>(
     yield* failed(fs.makeDirectory(finished))
     yield* writeModel(finished, options)
     if (exists) yield* copyEntries(target, finished, (name) => !isReplaced(name))
-    if (options.companionsFrom !== undefined) yield* copyEntries(options.companionsFrom, finished, isCompanion)
+    if (options.companionsFrom !== undefined) yield* copyContents(options.companionsFrom, finished)
     yield* Effect.uninterruptible(failed(replace(finished, target, exists ? join(workshop, "replaced") : undefined)))
   }).pipe(
     Effect.ensuring(Effect.ignore(clean(workshop, finished)))

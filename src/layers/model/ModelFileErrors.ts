@@ -5,8 +5,12 @@
  */
 import { type PlatformError, Schema } from "effect"
 import { InvalidModelConfig, UnknownArchitecture, UnsupportedModelFeature } from "../../domain/ModelConfig.ts"
+import { reasonOf } from "../textFile.ts"
 
 const Shape = Schema.Array(Schema.Natural)
+
+/** What to look at first where tensors and configuration contradict each other. */
+const belong = "does config.json belong to these weights?"
 
 const shapeText = (shape: ReadonlyArray<number>): string => `[${shape.join(", ")}]`
 
@@ -87,7 +91,7 @@ export class TensorOffsetsInvalid extends Schema.TaggedError<TensorOffsetsInvali
   found: Schema.String
 }) {
   override get message() {
-    return `${this.path}: the offsets of ${this.tensor} are wrong: expected ${this.expected}, found ${this.found}`
+    return `${this.path}: the offsets of ${this.tensor} are wrong: expected ${this.expected}, found ${this.found}. Copy or download the file again`
   }
 }
 
@@ -104,7 +108,9 @@ export class TensorTypeUnsupported extends Schema.TaggedError<TensorTypeUnsuppor
   found: Schema.String
 }) {
   override get message() {
-    return `${this.path}: ${this.tensor} is of type ${this.found}; expected ${this.expected.join(", ")}`
+    return `${this.path}: ${this.tensor} is of type ${this.found}; expected ${
+      this.expected.join(", ")
+    }. Save the model in one of these (transformers: model.to(torch.bfloat16).save_pretrained)`
   }
 }
 
@@ -120,7 +126,7 @@ export class TensorMissing extends Schema.TaggedError<TensorMissing>()("TensorMi
   expected: Shape
 }) {
   override get message() {
-    return `${this.path}: the tensor ${this.tensor} of shape ${shapeText(this.expected)} is missing`
+    return `${this.path}: the tensor ${this.tensor} of shape ${shapeText(this.expected)} is missing; ${belong}`
   }
 }
 
@@ -138,7 +144,7 @@ export class TensorUnexpected extends Schema.TaggedError<TensorUnexpected>()("Te
   override get message() {
     return `${this.path}: the tensor ${this.tensor} of shape ${
       shapeText(this.found)
-    } has no place in this architecture; does config.json belong to these weights?`
+    } has no place in this architecture; ${belong}`
   }
 }
 
@@ -155,7 +161,9 @@ export class TensorShapeMismatch extends Schema.TaggedError<TensorShapeMismatch>
   found: Shape
 }) {
   override get message() {
-    return `${this.path}: ${this.tensor} has the shape ${shapeText(this.found)}, expected ${shapeText(this.expected)}`
+    return `${this.path}: ${this.tensor} has the shape ${shapeText(this.found)}, expected ${
+      shapeText(this.expected)
+    }; ${belong}`
   }
 }
 
@@ -195,4 +203,4 @@ export type ModelLoadError = typeof ModelLoadError.Type
 export const fromPlatform = (path: string) => (error: PlatformError.PlatformError): ModelFileMissing | ModelFileIo =>
   error.reason._tag === "NotFound"
     ? new ModelFileMissing({ path, reason: "there is no such file" })
-    : new ModelFileIo({ path, reason: error.message })
+    : new ModelFileIo({ path, reason: reasonOf(error.reason.cause) ?? error.message })

@@ -62,6 +62,14 @@ const typeBytes: ReadonlyMap<string, number> = new Map([
  */
 export const maxHeaderBytes = 100_000_000
 
+/** What a file is that begins with these eight characters, where it is one that is often taken for weights. */
+const notWeights = (beginning: string): string | undefined =>
+  beginning === "version "
+    ? "it is a pointer of Git LFS and not the weights; run \"git lfs pull\" where it was cloned, or download it"
+    : /^\s*</u.test(beginning)
+    ? "it is a web page and not the weights; download it again"
+    : undefined
+
 /**
  * The length of the header behind the file's first eight bytes.
  *
@@ -80,10 +88,11 @@ export const decodeLength = (
   }
   const length = new DataView(prefix.buffer, prefix.byteOffset, 8).getBigUint64(0, true)
   if (length < 2n || length > BigInt(maxHeaderBytes)) {
+    const instead = notWeights(new TextDecoder().decode(prefix))
     return Result.fail(
       new ModelFileInvalid({
         path,
-        reason: `expected a safetensors header of 2 to ${maxHeaderBytes} bytes, found the length ${length}`
+        reason: instead ?? `expected a safetensors header of 2 to ${maxHeaderBytes} bytes, found the length ${length}`
       })
     )
   }
@@ -109,6 +118,21 @@ const Header = Schema.fromJsonString(Schema.Record(Schema.String, Schema.Unknown
 
 const decodeHeader = Schema.decodeUnknownResult(Header)
 const decodeEntry = Schema.decodeUnknownResult(Entry)
+
+/** A key that a JSON object has more than once, at its own level: a parser keeps the last and says nothing. */
+const repeatedKey = (json: string): string | undefined => {
+  const keys = new Set<string>()
+  let depth = 0
+  for (const [token, string, colon] of json.matchAll(/[{}[\]]|"([^"\\]*(?:\\.[^"\\]*)*)"(\s*:)?/gu)) {
+    if (token === "{" || token === "[") depth++
+    else if (token === "}" || token === "]") depth--
+    else if (depth === 1 && string !== undefined && colon !== undefined) {
+      if (keys.has(string)) return string
+      keys.add(string)
+    }
+  }
+  return undefined
+}
 
 const checkEntry = (
   path: string,
@@ -162,6 +186,10 @@ export const decode = (
     const dataStart = 8 + options.headerBytes
     const header = yield* Result.mapError(decodeHeader(text), () =>
       new ModelFileInvalid({ path, reason: "the header is not a JSON object: this is no safetensors file" }))
+    const twice = repeatedKey(text)
+    if (twice !== undefined) {
+      return yield* Result.fail(new ModelFileInvalid({ path, reason: `the header names ${twice} twice` }))
+    }
     const entries: Array<TensorEntry> = []
     for (const [name, json] of Object.entries(header)) {
       if (name !== "__metadata__") {

@@ -9,6 +9,7 @@ import type { TensorSpec } from "../../domain/ModelTensors.ts"
 import * as HuggingFaceModel from "./HuggingFaceModel.ts"
 export { save, type SaveOptions } from "./HuggingFaceWriter.ts"
 import * as Llama2c from "./Llama2c.ts"
+import { locate } from "./location.ts"
 import { fromPlatform, ModelFileMissing, type ModelLoadError } from "./ModelFileErrors.ts"
 
 /**
@@ -43,17 +44,18 @@ const llama2cFile = (names: ReadonlyArray<string>): string | undefined => {
 
 /**
  * Opens a model: a folder in Hugging Face's layout (`config.json` and safetensors, whole or sharded), a llama2.c `.bin`
- * file, or a folder with one. All of the configuration and the names, types, shapes and places of all tensors are
+ * file, or a folder with one, named by a path (`~` is the home directory) or a `file:` address. All of the configuration and the names, types, shapes and places of all tensors are
  * checked before this succeeds; numbers are read by the stream.
  *
  * @category constructors
  * @since 0.1.0
  */
 export const read = Effect.fn("Weights.read")(function*(
-  path: string
+  model: string
 ): Effect.fn.Return<Weights, ModelLoadError, FileSystem.FileSystem | Path.Path> {
   const fs = yield* FileSystem.FileSystem
   const { join } = yield* Path.Path
+  const path = yield* locate(model)
   const info = yield* fs.stat(path).pipe(Effect.mapError(fromPlatform(path)))
   if (info.type !== "Directory") {
     return path.endsWith(".bin")

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import { Effect, FileSystem, type PlatformError, Result, Schema } from "effect"
+import { reasonOf } from "../textFile.ts"
 
 /**
  * A file of a tokenizer is not there. `reason` tells what was looked for, or what to do about it.
@@ -99,7 +100,14 @@ export const fromPlatform =
   (path: string) => (error: PlatformError.PlatformError): TokenizerFileMissing | TokenizerFileInvalid =>
     error.reason._tag === "NotFound"
       ? new TokenizerFileMissing({ path, reason: "there is no such file" })
-      : new TokenizerFileInvalid({ path, reason: error.message })
+      : new TokenizerFileInvalid({ path, reason: reasonOf(error.reason.cause) ?? error.message })
+
+const notJson = (text: string): string =>
+  text === ""
+    ? "it is empty"
+    : text.startsWith("version https://git-lfs")
+    ? "it is a pointer of Git LFS; run \"git lfs pull\" where it was cloned, or download the file"
+    : "it is not JSON"
 
 /**
  * Reads a JSON file of the form that `schema` describes.
@@ -115,7 +123,7 @@ export const readJson = Effect.fnUntraced(function*<A>(
   const text = yield* fs.readFileString(path).pipe(Effect.mapError(fromPlatform(path)))
   const json = yield* Effect.fromResult(Result.mapError(
     Schema.decodeResult(Schema.fromJsonString(Schema.Unknown))(text),
-    () => new TokenizerFileInvalid({ path, reason: text === "" ? "it is empty" : "it is not JSON" })
+    () => new TokenizerFileInvalid({ path, reason: notJson(text) })
   ))
   return yield* Effect.fromResult(Result.mapError(
     Schema.decodeUnknownResult(schema)(json),

@@ -5,6 +5,7 @@
  */
 import { Effect, FileSystem, Layer, Path } from "effect"
 import { Tokenizer } from "../../services/Tokenizer.ts"
+import { locate } from "../model/location.ts"
 import { fromPlatform, type TokenizerError, TokenizerFileMissing } from "./TokenizerErrors.ts"
 import * as TokenizerJson from "./TokenizerJson.ts"
 import * as TokenizerLlama2c from "./TokenizerLlama2c.ts"
@@ -18,10 +19,11 @@ import * as TokenizerTiktoken from "./TokenizerTiktoken.ts"
  * @since 0.1.0
  */
 export const make = Effect.fn("TokenizerFolder.make")(function*(
-  path: string
+  model: string
 ): Effect.fn.Return<Tokenizer["Service"], TokenizerError, FileSystem.FileSystem | Path.Path> {
   const fs = yield* FileSystem.FileSystem
   const { dirname, join } = yield* Path.Path
+  const path = yield* locate(model)
   const info = yield* fs.stat(path).pipe(Effect.mapError(fromPlatform(path)))
   const directory = info.type === "Directory" ? path : dirname(path)
   const names = yield* fs.readDirectory(directory).pipe(Effect.mapError(fromPlatform(directory)))

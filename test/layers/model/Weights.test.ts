@@ -1,6 +1,7 @@
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, FileSystem, Path, type Scope, Stream } from "effect"
+import { homedir } from "node:os"
 import * as ModelTensors from "../../../src/domain/ModelTensors.ts"
 import * as Weights from "../../../src/layers/model/Weights.ts"
 import { hasShared, sharedPath } from "../../sharedData.ts"
@@ -79,9 +80,12 @@ describe("Weights.save and Weights.read", () => {
       const fs = yield* FileSystem.FileSystem
       const { join } = yield* Path.Path
       const source = yield* savedModel({ maxShardBytes: 1200 })
-      for (const name of ["tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "notes.txt"]) {
+      for (const name of ["tokenizer_config.json", "chat_template.jinja", "notes.txt", "elsewhere"]) {
         yield* fs.writeFileString(join(source, name), name)
       }
+      // as Hugging Face's cache links from a snapshot to what it holds
+      yield* fs.symlink("elsewhere", join(source, "tokenizer.json"))
+      yield* fs.makeDirectory(join(source, "tokenizers"))
       const directory = yield* savedModel({ companionsFrom: source })
       assert.deepStrictEqual((yield* filesOf(directory)).map(([name]) => name), [
         "chat_template.jinja",
@@ -90,6 +94,29 @@ describe("Weights.save and Weights.read", () => {
         "tokenizer.json",
         "tokenizer_config.json"
       ])
+      yield* fs.remove(source, { recursive: true })
+      assert.strictEqual(yield* fs.readFileString(join(directory, "tokenizer.json")), "elsewhere")
+    })))
+
+  it.effect("reads through links, file addresses and from the home directory", () =>
+    test(Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const { dirname, join, relative, toFileUrl } = yield* Path.Path
+      const directory = yield* savedModel()
+      const expected = yield* collect(directory)
+      const links = join(dirname(directory), "links")
+      yield* fs.makeDirectory(links)
+      for (const name of yield* fs.readDirectory(directory)) {
+        yield* fs.symlink(join("..", "model", name), join(links, name))
+      }
+      const home = homedir()
+      const written = [
+        links,
+        (yield* toFileUrl(directory)).href,
+        relative(process.cwd(), directory),
+        `~/${relative(home, directory)}`
+      ]
+      for (const path of written) assert.deepStrictEqual(yield* collect(path), expected, path)
     })))
 
   it.effect("leaves the folder as it was when saving fails", () =>

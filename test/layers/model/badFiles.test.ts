@@ -42,6 +42,42 @@ describe("bad model files", () => {
       spoil: (weights) => FileSystem.FileSystem.use((fs) => fs.writeFile(weights, new Uint8Array(64).fill(255)))
     },
     {
+      what: "a pointer of Git LFS in place of the weights",
+      tag: "ModelFileInvalid",
+      message: ["it is a pointer of Git LFS and not the weights; run \"git lfs pull\""],
+      spoil: (weights) =>
+        FileSystem.FileSystem.use((fs) =>
+          fs.writeFileString(weights, "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+        )
+    },
+    {
+      what: "a web page in place of the weights",
+      tag: "ModelFileInvalid",
+      message: ["it is a web page and not the weights"],
+      spoil: (weights) =>
+        FileSystem.FileSystem.use((fs) => fs.writeFileString(weights, "<!DOCTYPE html><html>Not found</html>"))
+    },
+    {
+      what: "a folder in place of the weights",
+      tag: "ModelFileIo",
+      message: ["model.safetensors: this is a directory, a file is needed"],
+      spoil: (weights) =>
+        FileSystem.FileSystem.use((fs) => Effect.andThen(fs.remove(weights), fs.makeDirectory(weights)))
+    },
+    {
+      what: "a tensor that is named twice",
+      tag: "ModelFileInvalid",
+      message: ["the header names model.norm.weight twice"],
+      spoil: (weights) =>
+        FileSystem.FileSystem.use((fs) =>
+          Effect.flatMap(fs.readFile(weights), (bytes) => {
+            const name = `"model.layers.0.input_layernorm.weight"`
+            const text = Buffer.from(bytes).toString("latin1").replace(name, `"model.norm.weight"`.padEnd(name.length))
+            return fs.writeFile(weights, Buffer.from(text, "latin1"))
+          })
+        )
+    },
+    {
       what: "a header that is no JSON",
       tag: "ModelFileInvalid",
       message: ["the header is not a JSON object"],
@@ -194,7 +230,10 @@ describe("bad model files", () => {
     {
       what: "an index that names a file that is not there",
       tag: "ModelFileMissing",
-      message: ["model-00001-of-00001.safetensors: there is no such file"],
+      message: [
+        "model-00001-of-00001.safetensors: there is no such file, and",
+        "model.safetensors.index.json names it for 1 tensors"
+      ],
       spoil: (weights, directory) =>
         FileSystem.FileSystem.use((fs) =>
           fs.remove(weights).pipe(Effect.andThen(fs.writeFileString(
