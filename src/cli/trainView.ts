@@ -20,15 +20,18 @@ const failures = ({ failures, retries }: StepReport, style: Style): string => {
 }
 
 /**
- * Greedy scores in a few words: exact match in all and by hops, searches a question.
+ * Greedy scores in a few words: exact match in all, by data sources where there are several, and by hops; searches a
+ * question.
  *
  * @category formatting
  * @since 0.1.0
  */
-export const evaluationText = ({ failed, hops, total }: Evaluation): string => {
+export const evaluationText = ({ dataSources, failed, hops, total }: Evaluation): string => {
+  const bySource = Object.entries(dataSources).map(([source, scores]) => `${source} ${short(scores.em)}`)
   const byHops = Object.entries(hops).map(([hop, scores]) => `${hop} hop ${short(scores.em)}`)
   return [
     `EM ${short(total.em)} of ${total.n}`,
+    ...(bySource.length < 2 ? [] : [`(${bySource.join(", ")})`]),
     ...(byHops.length === 0 ? [] : [`(${byHops.join(", ")})`]),
     `searches ${short(total.searches)}`,
     ...(failed === 0 ? [] : [`failed ${failed}`])
