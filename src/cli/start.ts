@@ -50,7 +50,7 @@ const flags = {
     Flag.withDescription("Another seed is another world and another run"),
     Flag.withDefault(0)
   ),
-  steps: count("steps", 15, "Steps of rollouts and updates"),
+  steps: count("steps", 25, "Steps of rollouts and updates"),
   questions: count("questions", 512, "Questions about a held-out world that before and after are compared on"),
   device: Flag.Literals("device", deviceNames).pipe(
     Flag.withAlias("d"),
