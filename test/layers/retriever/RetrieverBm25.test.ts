@@ -187,6 +187,29 @@ describe("RetrieverBm25", () => {
     { arbitrary: { runs: 15 } }
   )
 
+  it.live.prop(
+    "writes the same file in pieces as in one go, and nothing beside it",
+    [
+      Schema.Array(Schema.Array(Schema.Union([Word, Schema.String])).check(Schema.isMaxLength(12))),
+      Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 40 }))
+    ],
+    ([texts, pieceSize]) =>
+      inDirectory((directory, fs) =>
+        Effect.gen(function*() {
+          const documents = texts.map((text, row) => ({ id: String(row), title: text[0] ?? "", text: text.join(" ") }))
+          const batches = Stream.fromArray(documents).pipe(Stream.grouped(3))
+          yield* RetrieverBm25.build(batches, `${directory}/whole.idx`)
+          yield* RetrieverBm25.build(batches, `${directory}/pieces.idx`, { pieceSize })
+          assert.deepStrictEqual(
+            yield* fs.readFile(`${directory}/pieces.idx`),
+            yield* fs.readFile(`${directory}/whole.idx`)
+          )
+          assert.deepStrictEqual((yield* fs.readDirectory(directory)).toSorted(), ["pieces.idx", "whole.idx"])
+        })
+      ),
+    { arbitrary: { runs: 40 } }
+  )
+
   it.live("names what is wrong with a file", () =>
     inDirectory((directory, fs) =>
       Effect.scoped(Effect.gen(function*() {

@@ -4,6 +4,8 @@
  * @since 0.1.0
  */
 import { analyze } from "../../../domain/EnglishAnalyzer.ts"
+import { Bounds } from "./bounds.ts"
+import { Growing } from "./growing.ts"
 import { type TermTable, TermTableBuilder } from "./terms.ts"
 
 /**
@@ -37,22 +39,6 @@ export const luceneParameters: Bm25Parameters = { k1: 0.9, b: 0.4, titleWeight: 
  * @since 0.1.0
  */
 export const defaultParameters: Bm25Parameters = { k1: 0.9, b: 0.4, titleWeight: 3, roundLengths: false }
-
-/**
- * Postings in a block, which has an upper bound of its scores.
- *
- * @category constants
- * @since 0.1.0
- */
-export const blockSize = 128
-
-/**
- * The sizes of a result for which each term knows a lower bound of the last score.
- *
- * @category constants
- * @since 0.1.0
- */
-export const boundSizes: readonly [3, 10, 100] = [3, 10, 100]
 
 /**
  * An inverted index. Postings of term `t` are `starts[t]` to `starts[t + 1]`, ascending by row; its blocks start at
@@ -91,52 +77,49 @@ const roundLength = (length: number): number => {
   return 24 + ((rest >>> shift) << shift)
 }
 
-/** A typed array that grows by pieces, so that growing never copies. */
-class Growing<A extends Int32Array<ArrayBuffer> | Uint8Array<ArrayBuffer>> {
-  readonly pieces: Array<A> = []
-  length = 0
-  private current: A
-  private filled = 0
-
-  private readonly allocate: (size: number) => A
-  private readonly size: number
-
-  constructor(allocate: (size: number) => A, size: number) {
-    this.allocate = allocate
-    this.size = size
-    this.current = allocate(size)
-    this.pieces.push(this.current)
-  }
-
-  push(value: number): void {
-    if (this.filled === this.size) {
-      this.current = this.allocate(this.size)
-      this.pieces.push(this.current)
-      this.filled = 0
-    }
-    this.current[this.filled++] = value
-    this.length += 1
-  }
+/**
+ * The postings of some consecutive passages: those of the first term, ascending by row, then those of the next.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Piece {
+  /** Postings of each term that was known by then, `[terms]`. */
+  readonly counts: Int32Array<ArrayBuffer>
+  readonly rows: Int32Array<ArrayBuffer>
+  readonly frequencies: Uint8Array<ArrayBuffer>
 }
 
-const pieceSize = 1 << 20
+/**
+ * Where the postings of each term begin.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const startsOf = (counts: ArrayLike<number>): Float64Array<ArrayBuffer> => {
+  const starts = new Float64Array(counts.length + 1)
+  for (let id = 0; id < counts.length; id++) starts[id + 1] = (starts[id] ?? 0) + (counts[id] ?? 0)
+  return starts
+}
 
 /**
- * Builds an index passage by passage. Holds terms and postings in memory, but no text.
+ * Builds an index passage by passage. Holds terms and postings in memory, but no text; {@link takePiece} hands out the
+ * postings that were gathered, so that they can be put elsewhere.
  *
  * @category constructors
  * @since 0.1.0
  */
 export class PostingsBuilder {
-  private readonly parameters: Bm25Parameters
+  readonly parameters: Bm25Parameters
   private readonly terms = new TermTableBuilder()
   /** The forward index: per passage its distinct terms and their frequencies. */
-  private readonly forwardTerms = new Growing((size) => new Int32Array(size), pieceSize)
-  private readonly forwardFrequencies = new Growing((size) => new Uint8Array(size), pieceSize)
-  private readonly distinct = new Growing((size) => new Int32Array(size), pieceSize)
-  private readonly lengths = new Growing((size) => new Int32Array(size), pieceSize)
+  private readonly forwardTerms = new Growing((size) => new Int32Array(size))
+  private readonly forwardFrequencies = new Growing((size) => new Uint8Array(size))
+  private readonly distinct = new Growing((size) => new Int32Array(size))
+  private readonly lengths = new Growing((size) => new Int32Array(size))
   private readonly counts = new Map<number, number>()
-  private tokens = 0
+  private firstRow = 0
+  private total = 0
 
   constructor(parameters: Bm25Parameters) {
     this.parameters = parameters
@@ -144,6 +127,15 @@ export class PostingsBuilder {
 
   get documents(): number {
     return this.lengths.length
+  }
+
+  get tokens(): number {
+    return this.total
+  }
+
+  /** Postings that no piece has taken. */
+  get pending(): number {
+    return this.forwardTerms.length
   }
 
   add(title: string, text: string): void {
@@ -161,7 +153,7 @@ export class PostingsBuilder {
     const length = titleWeight * titleTerms.length + textTerms.length
     this.distinct.push(counts.size)
     this.lengths.push(length)
-    this.tokens += length
+    this.total += length
   }
 
   private count(term: string, occurrences: number): void {
@@ -169,56 +161,26 @@ export class PostingsBuilder {
     this.counts.set(id, (this.counts.get(id) ?? 0) + occurrences)
   }
 
-  finish(): Postings {
-    const { b, k1, roundLengths } = this.parameters
-    const documents = this.documents
-    const average = this.tokens === 0 ? 1 : this.tokens / documents
-    const norms = new Float32Array(documents)
-    forEach(this.lengths, (length, row) => {
-      norms[row] = k1 * (1 - b + b * (roundLengths ? roundLength(length) : length) / average)
+  /** The postings since the last piece, by term. Passages are visited in order, so each term's come out ascending. */
+  takePiece(): Piece {
+    const counts = new Int32Array(this.terms.size)
+    this.forwardTerms.forEach((id) => {
+      counts[id] = (counts[id] ?? 0) + 1
     })
-    const terms = this.terms.finish()
-    const starts = this.countTerms(terms.size)
-    const { frequencies, rows } = this.invert(starts)
-    return {
-      parameters: this.parameters,
-      documents,
-      tokens: this.tokens,
-      terms,
-      starts,
-      rows,
-      frequencies,
-      norms,
-      ...bounds(starts, rows, frequencies, norms)
-    }
-  }
-
-  private countTerms(size: number): Float64Array<ArrayBuffer> {
-    const starts = new Float64Array(size + 1)
-    forEach(this.forwardTerms, (id) => {
-      starts[id + 1] = (starts[id + 1] ?? 0) + 1
-    })
-    for (let id = 0; id < size; id++) starts[id + 1] = (starts[id + 1] ?? 0) + (starts[id] ?? 0)
-    return starts
-  }
-
-  /** Passages are visited in order, so each term's postings come out ascending. */
-  private invert(starts: Float64Array<ArrayBuffer>) {
-    const cursors = starts.slice()
-    const rows = new Int32Array(this.forwardTerms.length)
-    const frequencies = new Uint8Array(this.forwardTerms.length)
-    let row = -1
+    const cursors = startsOf(counts)
+    const rows = new Int32Array(this.pending)
+    const frequencies = new Uint8Array(this.pending)
+    let row = this.firstRow - 1
     let left = 0
-    let piece = 0
     const nextRow = () => {
       while (left === 0) {
         row += 1
-        left = this.distinct.pieces[Math.floor(row / pieceSize)]?.[row % pieceSize] ?? 0
+        left = this.distinct.get(row - this.firstRow)
       }
     }
-    for (const ids of this.forwardTerms.pieces) {
+    for (const [piece, ids] of this.forwardTerms.pieces.entries()) {
       const counted = this.forwardFrequencies.pieces[piece]
-      const length = Math.min(pieceSize, this.forwardTerms.length - piece * pieceSize)
+      const length = this.forwardTerms.lengthOf(piece)
       for (let index = 0; index < length; index++) {
         nextRow()
         left -= 1
@@ -228,97 +190,48 @@ export class PostingsBuilder {
         rows[at] = row
         frequencies[at] = counted?.[index] ?? 0
       }
-      piece += 1
     }
-    return { rows, frequencies }
+    for (const gathered of [this.forwardTerms, this.forwardFrequencies, this.distinct]) gathered.clear()
+    this.firstRow = this.documents
+    return { counts, rows, frequencies }
   }
-}
 
-const forEach = (
-  growing: Growing<Int32Array<ArrayBuffer>>,
-  visit: (value: number, index: number) => void
-): void => {
-  let index = 0
-  for (const piece of growing.pieces) {
-    const length = Math.min(pieceSize, growing.length - index)
-    for (let offset = 0; offset < length; offset++) visit(piece[offset] ?? 0, index++)
+  /** The terms of all passages. */
+  finishTerms(): TermTable {
+    return this.terms.finish()
   }
-}
 
-const bounds = (
-  starts: Float64Array<ArrayBuffer>,
-  rows: Int32Array<ArrayBuffer>,
-  frequencies: Uint8Array<ArrayBuffer>,
-  norms: Float32Array<ArrayBuffer>
-) => {
-  const size = starts.length - 1
-  const blockStarts = new Float64Array(size + 1)
-  for (let id = 0; id < size; id++) {
-    const postings = (starts[id + 1] ?? 0) - (starts[id] ?? 0)
-    blockStarts[id + 1] = (blockStarts[id] ?? 0) + Math.ceil(postings / blockSize)
+  /** How much each passage's length counts against it, `[documents]`. */
+  norms(): Float32Array<ArrayBuffer> {
+    const { b, k1, roundLengths } = this.parameters
+    const average = this.total === 0 ? 1 : this.total / this.documents
+    const norms = new Float32Array(this.documents)
+    this.lengths.forEach((length, row) => {
+      norms[row] = k1 * (1 - b + b * (roundLengths ? roundLength(length) : length) / average)
+    })
+    return norms
   }
-  const blockBounds = new Float32Array(blockStarts[size] ?? 0)
-  const topBounds = new Float32Array(boundSizes.length * size)
-  const [, , largest] = boundSizes
-  for (let id = 0; id < size; id++) {
-    const start = starts[id] ?? 0
-    const end = starts[id + 1] ?? 0
-    const best = new TopValues(Math.min(largest, end - start))
-    for (let at = start; at < end; at++) {
-      const frequency = frequencies[at] ?? 0
-      const worth = frequency / (frequency + (norms[rows[at] ?? 0] ?? 0))
-      const block = (blockStarts[id] ?? 0) + Math.floor((at - start) / blockSize)
-      if (worth > (blockBounds[block] ?? 0)) blockBounds[block] = roundUp(worth)
-      best.add(worth)
+
+  /** The index of all passages; no piece must have been taken. */
+  finish(): Postings {
+    const { counts, frequencies, rows } = this.takePiece()
+    const starts = startsOf(counts)
+    const norms = this.norms()
+    const bounds = new Bounds(starts, norms)
+    for (let id = 0; id < counts.length; id++) bounds.add(id, rows, frequencies, starts[id] ?? 0, starts[id + 1] ?? 0)
+    const { blockBounds, blockStarts, topBounds } = bounds
+    return {
+      parameters: this.parameters,
+      documents: this.documents,
+      tokens: this.total,
+      terms: this.finishTerms(),
+      starts,
+      rows,
+      frequencies,
+      norms,
+      blockStarts,
+      blockBounds,
+      topBounds
     }
-    const sorted = best.descending()
-    for (const [index, rank] of boundSizes.entries()) {
-      topBounds[boundSizes.length * id + index] = (sorted[rank - 1] ?? 0) * (1 - 1e-6)
-    }
-  }
-  return { blockStarts, blockBounds, topBounds }
-}
-
-/** The next float32 above: an upper bound must not be rounded down. */
-const roundUp = (value: number): number =>
-  Math.fround(value) >= value ? Math.fround(value) : Math.fround(value * (1 + 1e-7))
-
-/** The largest values seen, in a binary heap with the smallest of them on top. */
-class TopValues {
-  private readonly heap: Float64Array
-  private size = 0
-
-  constructor(capacity: number) {
-    this.heap = new Float64Array(capacity)
-  }
-
-  add(value: number): void {
-    const heap = this.heap
-    if (this.size < heap.length) {
-      let child = this.size++
-      while (child > 0) {
-        const parent = (child - 1) >> 1
-        if ((heap[parent] ?? 0) <= value) break
-        heap[child] = heap[parent] ?? 0
-        child = parent
-      }
-      heap[child] = value
-      return
-    }
-    if (value <= (heap[0] ?? 0)) return
-    let parent = 0
-    while (true) {
-      let child = 2 * parent + 1
-      if (child >= this.size) break
-      if (child + 1 < this.size && (heap[child + 1] ?? 0) < (heap[child] ?? 0)) child += 1
-      if ((heap[child] ?? 0) >= value) break
-      heap[parent] = heap[child] ?? 0
-      parent = child
-    }
-    heap[parent] = value
-  }
-
-  descending(): Float64Array {
-    return this.heap.slice(0, this.size).sort().toReversed()
   }
 }

@@ -10,7 +10,8 @@
  */
 import { analyze } from "../../../domain/EnglishAnalyzer.ts"
 import { Best, type Hit } from "../best.ts"
-import { blockSize, boundSizes, type Postings } from "./postings.ts"
+import { blockSize, boundSizes } from "./bounds.ts"
+import type { Postings } from "./postings.ts"
 
 /** Rows of one window: their scores stay in the processor's second cache. */
 const windowSize = 1 << 15

@@ -16,13 +16,15 @@ import { type Bm25Parameters, defaultParameters } from "./postings.ts"
  */
 export interface BuildOptions {
   readonly parameters?: Bm25Parameters | undefined
+  /** Postings that are held in memory. Default 16 million: 80 MB, and as much again while they are sorted. */
+  readonly pieceSize?: number | undefined
   /** Told the number of passages after each batch. */
   readonly onProgress?: ((documents: number) => Effect.Effect<void>) | undefined
 }
 
 /**
  * Builds an index from batches of passages and writes it to `path`, which appears whole or not at all. Passages are
- * written as they come; terms and postings are kept in memory until the end.
+ * written as they come, postings in pieces that are merged at the end.
  *
  * @category writing
  * @since 0.1.0
@@ -35,6 +37,7 @@ export const build = Effect.fn("Bm25Index.build")(<E, R>(
   writeIndex(batches, path, {
     words: options?.parameters ?? defaultParameters,
     vectors: null,
+    pieceSize: options?.pieceSize,
     onProgress: options?.onProgress
   })
 )
