@@ -131,7 +131,7 @@ function exponentials(z: usize, v: i32, k: f32, top: f32, p: usize): f64 {
 
 /**
  * The probability (unnormalised) that a token must have to stay: the larger of what the `k` likeliest ask for and what
- * the smallest set of likeliest tokens with mass `topP` asks for; 0 where nothing is cut. Positive floats order like
+ * the smallest set of these with a share of `topP` in their mass asks for; 0 where nothing is cut. Positive floats order like
  * their bits, so a binary search over bits finds the border without sorting.
  */
 function threshold(p: usize, v: i32, k: i32, topP: f64, total: f64): f32 {
@@ -150,7 +150,7 @@ function threshold(p: usize, v: i32, k: i32, topP: f64, total: f64): f32 {
   }
   if (byMass) {
     // The border is the least likely token whose likelier ones have less mass than topP together.
-    const wanted = topP * total
+    const wanted = topP * (floor > 0 ? massFrom(p, v, floor) : total)
     let low = 0, high = 0x3f800001
     while (high - low > 1) {
       const middle = (low + high) >>> 1

@@ -270,7 +270,13 @@ extern "C" __global__ void sample(const float* logits, const float* temperatures
     bound = __uint_as_float(low);
   }
   if (topP < 1.0f) {
-    const float mass = topP * sum;
+    float likely = sum;
+    if (bound > 0) {
+      likely = 0;
+      for (int i = threadIdx.x; i < n; i += blockDim.x) { const float w = expf((x[i] - high) * scale); likely += w >= bound ? w : 0.0f; }
+      likely = blockSum(likely);
+    }
+    const float mass = topP * likely;
     unsigned low = 0, up = 0x3f800000u;
     while (up > low) {
       const unsigned middle = low + (up - low) / 2;

@@ -73,11 +73,18 @@ at::Tensor logProbGrad(const at::Tensor& logitsIn, const at::Tensor& targetsIn, 
   return result.to(type);
 }
 
-/// The probability that a token must have to stay: top-k first, then the ranks before which less than top-p lies.
-float threshold(const float* weights, int64_t n, int64_t topK, float mass, std::vector<float>& sorted) {
+/// The weight that a token must have to stay: top-k first, then the ranks before which less than top-p of its mass lies.
+float threshold(const float* weights, int64_t n, int64_t topK, float topP, float sum, std::vector<float>& sorted) {
   sorted.assign(weights, weights + n);
   const int64_t limit = topK > 0 && topK < n ? topK : n;
   std::partial_sort(sorted.begin(), sorted.begin() + limit, sorted.end(), std::greater<float>());
+  if (topP >= 1.0f) return sorted[limit - 1];
+  double mass = sum;
+  if (limit < n) {
+    mass = 0;
+    for (int64_t i = 0; i < n; i++) mass += weights[i] >= sorted[limit - 1] ? weights[i] : 0.0f;
+  }
+  mass *= topP;
   double before = 0;
   int64_t last = 0;
   for (int64_t rank = 0; rank < limit && (rank == 0 || before < mass); rank++) {
@@ -118,7 +125,7 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> sample(const at::Tensor& logitsIn
       } else {
         const float sum = pt[row] == 1.0f ? modelSum : exponentials(1.0f / pt[row]);
         const bool truncated = (pk[row] > 0 && pk[row] < n) || pp[row] < 1.0f;
-        const float least = truncated ? threshold(weights.data(), n, pk[row], pp[row] < 1.0f ? pp[row] * sum : 2 * sum, sorted) : 0.0f;
+        const float least = truncated ? threshold(weights.data(), n, pk[row], pp[row], sum, sorted) : 0.0f;
         double total = 0;
         for (int64_t i = 0; i < n; i++) total += weights[i] >= least ? weights[i] : 0.0f;
         const double bound = pu[row] * total;

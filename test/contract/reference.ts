@@ -183,17 +183,19 @@ export const adamW = (
   return { param, m, v }
 }
 
-/** One row of the sampling distribution: temperature, then top-k, then top-p, ties at the border kept. */
+/** One row of the sampling distribution: temperature, then top-k, then top-p of what that leaves, ties at the border kept. */
 export const samplingDistribution = (logits: Numbers, temperature: number, topK: number, topP: number): Numbers => {
   const p = softmax(logits.map((z) => z / temperature))
   const sorted = [...p].sort((a, b) => b - a)
-  const k = topK <= 0 ? sorted.length : Math.min(topK, sorted.length)
+  const least = topK <= 0 ? 0 : sorted[Math.min(topK, sorted.length) - 1]!
+  const likely = sorted.filter((x) => x >= least)
+  const mass = topP * likely.reduce((sum, x) => sum + x, 0)
   let threshold = sorted[0]!
   let before = 0
-  for (let rank = 0; rank < k; rank++) {
-    if (rank > 0 && topP < 1 && before >= topP) break
-    threshold = sorted[rank]!
-    before += sorted[rank]!
+  for (const x of likely) {
+    if (before > 0 && topP < 1 && before >= mass) break
+    threshold = x
+    before += x
   }
   const kept = p.map((x) => x >= threshold ? x : 0)
   const total = kept.reduce((sum, x) => sum + x, 0)

@@ -39,11 +39,11 @@ const thresholds = (probabilities: tf.Tensor, rows: SamplingRows): tf.Tensor => 
   const ranks = tf.range(0, vocab, 1, "float32")
   const before = tf.cumsum(sorted, 1, true)
   const limit = Float32Array.from(rows.topK, (k) => k <= 0 ? vocab : Math.min(k, vocab))
-  const mass = Float32Array.from(rows.topP, (p) => p >= 1 ? 2 : p)
-  const kept = tf.logicalAnd(
-    tf.less(ranks, tf.tensor2d(limit, [count, 1])),
-    tf.logicalOr(tf.less(before, tf.tensor2d(mass, [count, 1])), tf.equal(ranks, 0))
-  )
+  const least = tf.min(tf.where(tf.less(ranks, tf.tensor2d(limit, [count, 1])), sorted, tf.onesLike(sorted)), 1, true)
+  const likely = tf.greaterEqual(sorted, least)
+  const share = Float32Array.from(rows.topP, (p) => p >= 1 ? 2 : p)
+  const mass = tf.mul(tf.sum(tf.where(likely, sorted, tf.zerosLike(sorted)), 1, true), tf.tensor2d(share, [count, 1]))
+  const kept = tf.logicalAnd(likely, tf.logicalOr(tf.less(before, mass), tf.equal(ranks, 0)))
   return tf.min(tf.where(kept, sorted, tf.onesLike(sorted)), 1, true)
 }
 
@@ -99,8 +99,8 @@ export const sampleFused = (
 
 /**
  * Draws one token a row of `logits [S, V]`. The distribution is the softmax at the row's temperature, cut to its `topK`
- * likeliest tokens (0: all) and of these to the smallest set whose mass reaches `topP`, ties at the border kept; the
- * token is the first in vocabulary order whose cumulated probability exceeds the row's uniform number, so a row's
+ * likeliest tokens (0: all) and of these to the smallest set that has `topP` of their mass, ties at the border kept, as
+ * transformers and vLLM do; the token is the first in vocabulary order whose cumulated probability exceeds the row's uniform number, so a row's
  * draw does not depend on other rows. Temperature 0 takes the likeliest token.
  *
  * @category operations

@@ -67,14 +67,14 @@ const threshold = (program: Program, probabilities: Handle, topK: Handle, topP: 
   const unlimited = program.binary("LessEqual", topK, program.int(0))
   const limit = column(program, program.select(unlimited, int, topK))
   const whole = program.binary("GreaterEqual", topP, scalar)
-  const mass = column(program, program.select(whole, program.scalar(2), topP))
-  const within = program.binary("Less", program.cumsum(sorted, 1, true), mass)
+  const least = program.reduce("Min", program.select(program.binary("Less", ranks, limit), sorted, scalar), [1], true)
+  const likely = program.binary("GreaterEqual", sorted, least)
+  const likelyMass = program.reduce("Sum", program.select(likely, sorted, program.scalar(0)), [1], true)
+  const share = column(program, program.select(whole, program.scalar(2), topP))
+  const within = program.binary("Less", program.cumsum(sorted, 1, true), program.binary("Mul", likelyMass, share))
   const kept = program.bare(
     "LogicalAnd",
-    [
-      program.binary("Less", ranks, limit),
-      program.bare("LogicalOr", [within, program.binary("Less", ranks, program.int(1))])
-    ]
+    [likely, program.bare("LogicalOr", [within, program.binary("Less", ranks, program.int(1))])]
   )
   return program.reduce("Min", program.select(kept, sorted, scalar), [1], true)
 }

@@ -9,6 +9,7 @@ import * as Scheduler from "../../../../src/layers/policy/engine/Scheduler.ts"
 import * as Scoring from "../../../../src/layers/policy/engine/Scoring.ts"
 import { Device } from "../../../../src/services/Device.ts"
 import type { Generation } from "../../../../src/services/Policy.ts"
+import { samplingDistribution } from "../../../contract/reference.ts"
 import { byteTokenizer, devices } from "./fixtures.ts"
 
 /** The tokenizer has no text for the last ids: the embedding is padded. */
@@ -56,21 +57,9 @@ const softmax = (values: ReadonlyArray<number>): ReadonlyArray<number> => {
   return values.map((value) => Math.exp(value) / total)
 }
 
-/** The definition: temperature, then the `topK` likeliest, of these the fewest that reach `topP`. */
-const distribution = ({ temperature, topK, topP }: Sampling): ReadonlyArray<number> => {
-  const plain = softmax(Array.from(logits.slice(0, known)).map((value) => value / temperature))
-  const order = plain.map((_, id) => id).sort((a, b) => plain[b]! - plain[a]!)
-  let mass = 0
-  const kept = new Set(
-    order.slice(0, topK === 0 ? known : topK).filter((id) => {
-      const before = mass
-      mass += plain[id]!
-      return before < topP
-    })
-  )
-  const total = plain.reduce((sum, p, id) => kept.has(id) ? sum + p : sum, 0)
-  return plain.map((p, id) => kept.has(id) ? p / total : 0)
-}
+const distribution = ({ temperature, topK, topP }: Sampling): ReadonlyArray<number> => [
+  ...samplingDistribution(logits.slice(0, known), temperature, topK, topP)
+]
 
 const settings = [
   ["temperature 1", onPolicy],
