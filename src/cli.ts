@@ -8,6 +8,7 @@ import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Effect, Layer, Logger } from "effect"
 import { Command } from "effect/cli"
 import { commands } from "./cli/commands.ts"
+import * as Telemetry from "./cli/telemetry.ts"
 import { version } from "./cli/version.ts"
 
 const root = Command.make("search-r1").pipe(
@@ -16,7 +17,7 @@ const root = Command.make("search-r1").pipe(
 )
 
 // standard output belongs to results: `search --json | jq` must not meet a log line
-const services = Layer.merge(NodeServices.layer, Layer.succeed(Logger.LogToStderr, true))
+const services = Layer.mergeAll(NodeServices.layer, Layer.succeed(Logger.LogToStderr, true), Telemetry.layer)
 
 /**
  * The first Ctrl-C interrupts, and what was begun is saved; another one ends the process at once. npm hands one key press

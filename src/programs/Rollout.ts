@@ -99,6 +99,13 @@ const attempt = (
       onFailure: (error: RolloutError) =>
         failed({ promptKey: instance.promptKey, sample, questionId: instance.question.id, error })
     }),
+    Effect.tap((outcome) =>
+      Effect.annotateCurrentSpan(
+        outcome._tag === "Completed"
+          ? { ending: outcome.trajectory.ending, searches: outcome.trajectory.counts.executedSearches }
+          : { failure: outcome.error._tag }
+      )
+    ),
     Effect.withSpan("Rollout.run", {
       attributes: { promptKey: instance.promptKey, sample, question: instance.question.id }
     })

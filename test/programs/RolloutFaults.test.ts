@@ -232,7 +232,16 @@ describe("the stream", () => {
         "Rollout.run > Rollout.turn",
         "Rollout.turn > Rollout.generate"
       ])
-      const search = spans.find((span) => span.name === "Rollout.search")
-      assert.strictEqual(search?.attributes.get("query"), "x")
+      const attributes = (name: string) =>
+        Object.fromEntries(spans.find((span) => span.name === name)?.attributes ?? [])
+      assert.deepStrictEqual(attributes("Rollout.search"), { query: "x", topK: 3, documents: 3 })
+      assert.deepStrictEqual(attributes("Rollout.generate"), { tokens: 18, finish: "stop", policyVersion: 0 })
+      assert.deepStrictEqual(attributes("Rollout.run"), {
+        promptKey: "p",
+        sample: 0,
+        question: "q1",
+        ending: "answer",
+        searches: 1
+      })
     }))
 })

@@ -68,7 +68,9 @@ const search = Effect.fn("Rollout.search")(function*(
   topK: number
 ): Effect.fn.Return<ReadonlyArray<ScoredDocument>, RetrieverError> {
   yield* Effect.annotateCurrentSpan({ query, topK })
-  return yield* retriever.search(query, { topK })
+  const documents = yield* retriever.search(query, { topK })
+  yield* Effect.annotateCurrentSpan("documents", documents.length)
+  return documents
 })
 
 /**
@@ -133,7 +135,12 @@ export const run = Effect.fnUntraced(function*(
     if (compat.overflow === "stop" && room < maxResponseTokens) return "budget"
     if (isFinal && fits && searchTurns > 0 && !options.finalTurn) return "turns"
 
-    const sampled = yield* conversation.generate(maxResponseTokens).pipe(Effect.withSpan("Rollout.generate"))
+    const sampled = yield* conversation.generate(maxResponseTokens).pipe(
+      Effect.tap(({ finish, ids, policyVersion }) =>
+        Effect.annotateCurrentSpan({ tokens: ids.length, finish, policyVersion })
+      ),
+      Effect.withSpan("Rollout.generate")
+    )
     counts.turns++
     segments.push(sampled)
     if (options.onSegment !== undefined) yield* options.onSegment(sampled)
