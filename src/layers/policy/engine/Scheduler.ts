@@ -107,12 +107,15 @@ export const make = Effect.fn("Scheduler.make")(function*(
   /** More blocks, or as many sessions failed as must be for the others to go on. */
   const makeRoom = Effect.fnUntraced(function*(planned: Plan) {
     const { blocks } = cache
-    const count = Math.min(maxBlocks, Math.max(2 * blocks.count, blocks.count + planned.lacking))
-    if (count > blocks.count) {
+    const needed = blocks.count + planned.lacking
+    // Twice as many, so that growing stays rare; where the memory lacks, what is needed.
+    for (const wished of [Math.max(2 * blocks.count, needed), needed]) {
+      const count = Math.min(maxBlocks, wished)
+      if (count <= blocks.count) break
       const grown = yield* Effect.result(device.run(() => cache.grow(count)))
       if (grown._tag === "Success") return
       if (grown.failure._tag !== "OutOfDeviceMemory") return yield* grown.failure
-      maxBlocks = blocks.count
+      maxBlocks = count - 1
     }
     if (planned.sequences.length > 0) return
     const { bytes, limitBytes } = yield* device.memory
@@ -231,6 +234,14 @@ export const make = Effect.fn("Scheduler.make")(function*(
     return session
   })
 
+  /** Calls of one session are sequential: two generations would draw into one context. */
+  const refusal = (own: SessionState): PolicyError | undefined =>
+    !sessions.has(own)
+      ? new PolicyUnavailable({ reason: "the session has ended" })
+      : own.request !== undefined
+      ? new PolicyUnavailable({ reason: "the session is generating; its calls are made one after the other" })
+      : undefined
+
   const unknownToken = (id: number, vocabulary: number) =>
     new PolicyUnavailable({ reason: `token id ${id} is outside the model's vocabulary of ${vocabulary}` })
 
@@ -246,6 +257,8 @@ export const make = Effect.fn("Scheduler.make")(function*(
     const draw = (generate: GenerateOptions, onPiece?: (piece: string) => void) =>
       Effect.suspend(() => {
         if (broken !== undefined) return Effect.fail(broken)
+        const refused = refusal(own)
+        if (refused !== undefined) return Effect.fail(refused)
         if (generate.maxTokens <= 0) return Effect.succeed(nothing(version()))
         if (own.ids.length >= limits.contextLength) return Effect.fail(overflow(own.ids.length + 1))
         const current = request(tokenizer, generate, version(), onPiece)
@@ -259,6 +272,8 @@ export const make = Effect.fn("Scheduler.make")(function*(
     return {
       append: (ids) =>
         Effect.suspend((): Effect.Effect<void, PolicyError> => {
+          const refused = refusal(own)
+          if (refused !== undefined) return Effect.fail(refused)
           const tokens = own.ids.length + ids.length
           if (tokens > limits.contextLength) return Effect.fail(overflow(tokens))
           const foreign = ids.find((id) => id < 0 || id >= network.config.vocabularySize)

@@ -1,7 +1,7 @@
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
 import * as tf from "@tensorflow/tfjs-core"
-import { Effect, Fiber } from "effect"
+import { Effect, Exit, Fiber, Scope } from "effect"
 import { ModelConfig } from "../../../../src/domain/ModelConfig.ts"
 import { embedding, outputHead } from "../../../../src/domain/ModelTensors.ts"
 import { greedy, onPolicy, type Sampling } from "../../../../src/domain/Sampling.ts"
@@ -264,6 +264,26 @@ describe.skipIf(noModels !== undefined)(`sessions on ${fastest.name}`, () => {
       const full = yield* Effect.flip(session.generate({ maxTokens: 500, sampling: greedy, stop: [] }))
       assert.strictEqual(full._tag, "OutOfDeviceMemory")
       assert.strictEqual(full.message.includes("out of memory"), true)
+    }).pipe(provide))
+
+  it.effect("a session that generates, and one that has ended, refuse further calls", () =>
+    Effect.gen(function*() {
+      const { scheduler } = yield* start(stories)
+      const scope = yield* Scope.make()
+      const session = yield* scheduler.session({ promptKey: "p", sample: 0, ids: prompt, seed: "s" }).pipe(
+        Scope.provide(scope)
+      )
+      const generate = session.generate({ maxTokens: 20, sampling: greedy, stop: [] })
+      const first = yield* Effect.forkChild(generate, { startImmediately: true })
+      for (const call of [generate, session.append(Int32Array.of(3))]) {
+        assert.include((yield* Effect.flip(Effect.asVoid(call))).message, "the session is generating")
+      }
+      assert.strictEqual((yield* Fiber.join(first)).ids.length, 20)
+      const waiting = yield* Effect.forkChild(Effect.flip(generate), { startImmediately: true })
+      yield* Scope.close(scope, Exit.void)
+      assert.include((yield* Fiber.join(waiting)).message, "the session has ended")
+      assert.include((yield* Effect.flip(generate)).message, "the session has ended")
+      assert.strictEqual(yield* scheduler.usedBlocks, 0)
     }).pipe(provide))
 
   it.effect("an interrupted generation frees its blocks with the session", () =>
