@@ -36,6 +36,12 @@ export const RopeFields = Schema.Struct({
   low_freq_factor: optional(PositiveFinite),
   high_freq_factor: optional(PositiveFinite),
   original_max_position_embeddings: optional(PositiveInt),
+  beta_fast: optional(PositiveFinite),
+  beta_slow: optional(PositiveFinite),
+  attention_factor: optional(PositiveFinite),
+  mscale: optional(Schema.Finite),
+  mscale_all_dim: optional(Schema.Finite),
+  truncate: optional(Schema.Boolean),
   partial_rotary_factor: optional(Schema.Finite)
 })
 
@@ -81,6 +87,22 @@ const llama3Scaling = (
     })
   })
 
+/** Defaults are those of transformers' `_compute_yarn_parameters`. */
+const yarnScaling = (rope: RopeFields, maxPositions: number): RopeScaling => {
+  const originalMaxPositions = rope.original_max_position_embeddings ?? maxPositions
+  const factor = rope.factor ?? maxPositions / originalMaxPositions
+  const { mscale, mscale_all_dim: allDim } = rope
+  const grown = (scale: number) => factor <= 1 ? 1 : 0.1 * scale * Math.log(factor) + 1
+  return RopeScaling.cases.Yarn.make({
+    factor,
+    originalMaxPositions,
+    betaFast: rope.beta_fast ?? 32,
+    betaSlow: rope.beta_slow ?? 1,
+    attentionFactor: rope.attention_factor ?? (mscale && allDim ? grown(mscale) / grown(allDim) : grown(1)),
+    truncate: rope.truncate ?? true
+  })
+}
+
 /**
  * Base and scaling of the rotary embedding.
  *
@@ -112,20 +134,26 @@ export const decodeRope = (
         return { theta, scaling: null }
       case "llama3":
         return { theta, scaling: yield* llama3Scaling(rope, file.max_position_embeddings, key, source) }
+      case "yarn":
+        return { theta, scaling: yarnScaling(rope, file.max_position_embeddings) }
       case "linear":
+      case "dynamic":
         if (typeof rope.factor !== "number") {
           return yield* Result.fail(
-            new InvalidModelConfig({ source, key: `${key}.factor`, reason: "Missing key: rope type linear needs it" })
+            new InvalidModelConfig({ source, key: `${key}.factor`, reason: `Missing key: rope type ${type} needs it` })
           )
         }
-        return { theta, scaling: RopeScaling.cases.Linear.make({ factor: rope.factor }) }
+        return {
+          theta,
+          scaling: RopeScaling.cases[type === "linear" ? "Linear" : "Dynamic"].make({ factor: rope.factor })
+        }
       default:
         return yield* Result.fail(
           new UnsupportedModelFeature({
             source,
             key: `${key}.rope_type`,
             found: `"${type}"`,
-            supported: ["default", "linear", "llama3"]
+            supported: ["default", "linear", "llama3", "yarn", "dynamic"]
           })
         )
     }
@@ -138,6 +166,16 @@ export const decodeRope = (
 export const encodeScaling = (scaling: RopeScaling): { readonly [key: string]: Schema.Json } =>
   RopeScaling.match(scaling, {
     Linear: ({ factor }) => ({ factor, rope_type: "linear" }),
+    Dynamic: ({ factor }) => ({ factor, rope_type: "dynamic" }),
+    Yarn: (yarn) => ({
+      attention_factor: yarn.attentionFactor,
+      beta_fast: yarn.betaFast,
+      beta_slow: yarn.betaSlow,
+      factor: yarn.factor,
+      original_max_position_embeddings: yarn.originalMaxPositions,
+      rope_type: "yarn",
+      truncate: yarn.truncate
+    }),
     Llama3: (llama3) => ({
       factor: llama3.factor,
       high_freq_factor: llama3.highFrequencyFactor,

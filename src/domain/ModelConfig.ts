@@ -68,7 +68,22 @@ export const RopeScaling = Schema.TaggedUnion({
     lowFrequencyFactor: PositiveFinite,
     highFrequencyFactor: PositiveFinite,
     originalMaxPositions: PositiveInt
-  }
+  },
+  /**
+   * YaRN, as Qwen's models are stretched: pairs that turn more than `betaFast` times in the original context are kept,
+   * those that turn less than `betaSlow` times divided by `factor`, those between interpolated (between whole pairs where
+   * `truncate`). Cosines and sines are multiplied by `attentionFactor`.
+   */
+  Yarn: {
+    factor: PositiveFinite,
+    originalMaxPositions: PositiveInt,
+    betaFast: PositiveFinite,
+    betaSlow: PositiveFinite,
+    attentionFactor: PositiveFinite,
+    truncate: Schema.Boolean
+  },
+  /** Stretched with the text beyond the context that the model was made for, which no context here is; else unscaled. */
+  Dynamic: { factor: PositiveFinite }
 })
 
 /**
@@ -218,6 +233,12 @@ export const mlpBias = (config: ModelConfig): boolean => config.architecture ===
  */
 export const queryKeyNorm = (config: ModelConfig): boolean => config.architecture === "qwen3"
 
+/** Files that ask for YaRN often keep the context that the model was made for, which YaRN stretches by its factor. */
+const positions = ({ maxPositions, ropeScaling }: ModelConfig): number =>
+  ropeScaling?._tag === "Yarn"
+    ? Math.max(maxPositions, Math.floor(ropeScaling.originalMaxPositions * ropeScaling.factor))
+    : maxPositions
+
 /**
  * Tokens that one context can hold. Attention here is never windowed: up to the window's size full attention computes
  * the same numbers, so a windowed checkpoint is exact in contexts of that length and takes no longer ones.
@@ -226,4 +247,4 @@ export const queryKeyNorm = (config: ModelConfig): boolean => config.architectur
  * @since 0.1.0
  */
 export const contextLength = (config: ModelConfig): number =>
-  config.slidingWindow === null ? config.maxPositions : Math.min(config.maxPositions, config.slidingWindow)
+  config.slidingWindow === null ? positions(config) : Math.min(positions(config), config.slidingWindow)

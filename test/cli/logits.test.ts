@@ -64,6 +64,12 @@ describe("search-r1 logits", () => {
       }],
       ["Llama with all biases", { attention_bias: true, mlp_bias: true }],
       ["Qwen2 with a tied head", { model_type: "qwen2", tie_word_embeddings: true }],
+      ["Qwen2 stretched by YaRN", {
+        model_type: "qwen2",
+        head_dim: 8,
+        rope_theta: 100,
+        rope_scaling: { type: "yarn", factor: 4, original_max_position_embeddings: 8, beta_fast: 2 }
+      }],
       ["Qwen3 with bias", { model_type: "qwen3", head_dim: 6, attention_bias: true }]
     ] as const
   ) {

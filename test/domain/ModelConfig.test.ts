@@ -266,7 +266,8 @@ describe("HuggingFaceConfig.decode", () => {
       [{ ...llama31, hidden_act: "gelu" }, `"hidden_act" is "gelu"`],
       [{ ...llama31, torch_dtype: "float8_e4m3fn" }, `"torch_dtype" is "float8_e4m3fn"`],
       [{ ...llama31, quantization_config: { bits: 4 } }, `"quantization_config" is set`],
-      [{ ...qwen25, rope_scaling: { type: "yarn", factor: 4 } }, `"rope_scaling.rope_type" is "yarn"`],
+      [{ ...qwen25, rope_scaling: { type: "longrope", factor: 4 } }, `"rope_scaling.rope_type" is "longrope"`],
+      [{ ...qwen25, rope_scaling: { type: "dynamic" } }, `"rope_scaling.factor": Missing key: rope type dynamic`],
       [{ ...qwen3, rope_parameters: { partial_rotary_factor: 0.5 } }, `"partial_rotary_factor" is 0.5`],
       [{ ...llama31, rope_scaling: { rope_type: "llama3", factor: 8 } }, `"rope_scaling.low_freq_factor": Missing key`],
       [{ ...llama31, rope_scaling: { type: "linear" } }, `"rope_scaling.factor": Missing key`]
@@ -323,6 +324,60 @@ describe("Rope.inverseFrequencies", () => {
     assert.deepStrictEqual(scaled.slice(5), plain.slice(5).map((frequency) => frequency / 8))
     const smooth = (8192 / (2 * Math.PI * 500000 ** 0.5) - 1) / 3
     assert.closeTo(scaled[4]!, (1 - smooth) * plain[4]! / 8 + smooth * plain[4]!, 1e-15)
+  })
+})
+
+describe("YaRN", () => {
+  const stretched = { ...qwen25, rope_scaling: { type: "yarn", factor: 4, original_max_position_embeddings: 32768 } }
+  // What transformers 5.23 computes (`ROPE_INIT_FUNCTIONS["yarn"]`, float32) for these pairs of 32.
+  const pairs = [0, 5, 10, 12, 15, 18, 20, 25, 31]
+  const cases = [
+    [
+      "as Qwen2.5 is stretched",
+      stretched.rope_scaling,
+      1.138629436111989,
+      [1, .1154782, .013335215, .0051547955, .0010266177, 1.7570687e-4, 4.4456985e-5, 5.1338125e-6, 3.8498163e-7]
+    ],
+    [
+      "with every key",
+      {
+        rope_type: "yarn",
+        factor: 8,
+        original_max_position_embeddings: 4096,
+        beta_fast: 16,
+        beta_slow: 2,
+        truncate: false,
+        mscale: 1,
+        mscale_all_dim: 0.5
+      },
+      1.094179988101349,
+      [1, .1154782, .0099120783, .0021367006, 1.9249081e-4, 5.2712061e-5, 2.2228493e-5, 2.5669062e-6, 1.9249082e-7]
+    ]
+  ] as const
+  for (const [what, scaling, factor, expected] of cases) {
+    it(`turns as transformers does: ${what}`, () => {
+      const config = decode({ ...qwen25, rope_scaling: scaling })
+      const found = Rope.inverseFrequencies(config)
+      for (const [i, pair] of pairs.entries()) assert.closeTo(found[pair]! / expected[i]!, 1, 1e-6, `pair ${pair}`)
+      assert.closeTo(Rope.attentionFactor(config), factor, 1e-12)
+      assertRoundTrip(config)
+    })
+  }
+
+  it("stretches the context where the file keeps the one that the model was made for", () => {
+    assert.strictEqual(ModelConfig.contextLength(decode(stretched)), 131072)
+    assert.strictEqual(ModelConfig.contextLength(decode({ ...stretched, max_position_embeddings: 200000 })), 200000)
+    assert.strictEqual(ModelConfig.contextLength(decode(qwen25)), 32768)
+  })
+
+  it("takes the attention factor of the file, and dynamic scaling as none within the context", () => {
+    const scaling = { ...stretched.rope_scaling, attention_factor: 1.25 }
+    assert.strictEqual(Rope.attentionFactor(decode({ ...qwen25, rope_scaling: scaling })), 1.25)
+    const dynamic = decode({ ...qwen25, rope_scaling: { type: "dynamic", factor: 2 } })
+    assert.deepStrictEqual(Rope.inverseFrequencies(dynamic), Rope.inverseFrequencies(decode(qwen25)))
+    assert.strictEqual(Rope.attentionFactor(dynamic), 1)
+    assert.strictEqual(ModelConfig.contextLength(dynamic), 32768)
+    assertRoundTrip(dynamic)
   })
 })
 

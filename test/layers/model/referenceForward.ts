@@ -1,6 +1,6 @@
 import { type ModelConfig, queryKeyNorm } from "../../../src/domain/ModelConfig.ts"
 import * as ModelTensors from "../../../src/domain/ModelTensors.ts"
-import { inverseFrequencies } from "../../../src/domain/Rope.ts"
+import { attentionFactor, inverseFrequencies } from "../../../src/domain/Rope.ts"
 
 type Rows = ReadonlyArray<Float64Array>
 
@@ -79,6 +79,7 @@ export const referenceForward = (
     const placed = (rows: Rows, norm: string) =>
       rows.map((row, position) =>
         rotate(queryKeyNorm(config) ? rmsNorm(row, of(norm), rmsNormEps) : row, position, frequencies)
+          .map((value) => value * attentionFactor(config))
       )
     const [q, k, v] = [project("q_proj"), project("k_proj"), project("v_proj")]
     const mixed = ids.map(() => new Float64Array(heads * headDim))

@@ -17,12 +17,12 @@ import {
   queryKeyValueBias
 } from "../../../domain/ModelConfig.ts"
 import { layerTensor } from "../../../domain/ModelTensors.ts"
-import { inverseFrequencies } from "../../../domain/Rope.ts"
+import { attentionFactor, inverseFrequencies } from "../../../domain/Rope.ts"
 import * as Ops from "../../device/ops/index.ts"
 import type { Parameters } from "./Parameters.ts"
 
 /**
- * Cosines and sines of the rotary embedding, each `[positions, headDim / 2]`.
+ * Cosines and sines of the rotary embedding, each `[positions, headDim / 2]`, times the model's attention factor.
  *
  * @category models
  * @since 0.1.0
@@ -39,13 +39,14 @@ export interface RopeTables {
 export const ropeTables = (config: ModelConfig, positions = contextLength(config)): RopeTables => {
   const frequencies = inverseFrequencies(config)
   const half = frequencies.length
+  const scale = attentionFactor(config)
   const cos = new Float32Array(positions * half)
   const sin = new Float32Array(positions * half)
   for (let position = 0; position < positions; position++) {
     for (let pair = 0; pair < half; pair++) {
       const angle = position * (frequencies[pair] ?? 0)
-      cos[position * half + pair] = Math.cos(angle)
-      sin[position * half + pair] = Math.sin(angle)
+      cos[position * half + pair] = scale * Math.cos(angle)
+      sin[position * half + pair] = scale * Math.sin(angle)
     }
   }
   return { cos: tf.tensor2d(cos, [positions, half]), sin: tf.tensor2d(sin, [positions, half]) }
