@@ -138,6 +138,31 @@ describe("search-r1 index", () => {
       )
   )
 
+  it.live.each<readonly [string, (path: string, fs: FileSystem.FileSystem) => Effect.Effect<void, unknown>, RegExp]>([
+    ["a file", (path, fs) => fs.writeFileString(path, "precious"), /there is another file already/],
+    [
+      "a directory",
+      (path, fs) => Effect.andThen(fs.makeDirectory(path), fs.writeFileString(`${path}/a.txt`, "precious")),
+      /there is a directory/
+    ]
+  ])(
+    "replaces nothing but an index: %s is left as it is",
+    ([, make, message]) =>
+      withCorpus(({ corpus, directory, fs }) =>
+        Effect.gen(function*() {
+          const path = `${directory}/mine`
+          yield* make(path, fs)
+          const before = yield* fs.readDirectory(directory, { recursive: true })
+          for (const engine of lanceAbsence === undefined ? ["bm25", "lance"] : ["bm25"]) {
+            const error = yield* Effect.flip(run(["build", corpus, "--engine", engine, "--out", path]))
+            assert.match(error.message, message)
+          }
+          assert.match((yield* Effect.flip(run(["build", corpus, "--out", corpus]))).message, /another file/)
+          assert.deepStrictEqual(yield* fs.readDirectory(directory, { recursive: true }), before)
+        })
+      )
+  )
+
   it.live("finds a damaged index out", () =>
     withCorpus(({ corpus, directory, fs }) =>
       Effect.gen(function*() {

@@ -136,9 +136,15 @@ export const layerFile = (
   Layer.effect(
     Retriever,
     Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
       const path = yield* indexPath(corpus, options)
       const { document, postings } = yield* Reading.open(path, options).pipe(
-        Effect.tapErrorTag("IndexCorrupt", (error) => Effect.logWarning(`${error.message}; it is built again`)),
+        Effect.tapErrorTag("IndexCorrupt", (error) =>
+          Effect.andThen(
+            Effect.logWarning(`${error.message}; it is built again`),
+            // it may look like anything by now, which a build would not replace
+            Effect.ignore(fs.remove(path))
+          )),
         Effect.catch(() =>
           Effect.andThen(Writing.build(CorpusFile.batches(corpus), path, options), Reading.open(path, options))
         )

@@ -15,6 +15,7 @@ import type { Bm25Parameters } from "../bm25/postings.ts"
 import * as WordsWriter from "../bm25/writeWords.ts"
 import { IndexIo } from "./errors.ts"
 import { type Description, DescriptionJson, magic } from "./format.ts"
+import * as Replaceable from "./replaceable.ts"
 import { adopt, type Aside, aside, strides, Writer } from "./writer.ts"
 
 const encoder = new TextEncoder()
@@ -97,7 +98,8 @@ const defaultPieceSize = 1 << 24
 
 /**
  * Writes an index of batches of passages to `path`, which appears whole or not at all. Passages and vectors are written
- * as they come, postings in pieces that are merged at the end: memory holds the terms, and some 20 bytes a passage.
+ * as they come, postings in pieces that are merged at the end: memory holds the terms, and some 20 bytes a passage. What
+ * lies there already is replaced where it is an index.
  *
  * @category writing
  * @since 0.1.0
@@ -110,6 +112,7 @@ export const writeIndex = Effect.fn("IndexFile.write")(function*<E, R, E2>(
   return yield* Effect.scoped(Effect.gen(function*() {
     const fs = yield* FileSystem.FileSystem
     const io = Effect.mapError((error: { readonly message: string }) => new IndexIo({ path, reason: error.message }))
+    yield* Replaceable.file(path)
     const { commit, temporary } = yield* io(AtomicFile.stage(path))
     const file = yield* io(fs.open(temporary, { flag: "w" }))
     const writer = new Writer((bytes) => io(file.writeAll(bytes)))

@@ -15,7 +15,8 @@ import * as AtomicFile from "../../atomicFile.ts"
 import type { PackageUnavailable } from "../../optional/PackageUnavailable.ts"
 import { IndexIo } from "../indexfile/errors.ts"
 import * as Lock from "../indexfile/lock.ts"
-import { type Description, Plan, tableName, type VectorIndex, write } from "./description.ts"
+import * as Replaceable from "../indexfile/replaceable.ts"
+import { type Description, fileName, Plan, tableName, type VectorIndex, write } from "./description.ts"
 import * as Files from "./files.ts"
 import { textIndex, vectorIndex } from "./indices.ts"
 import { type Connection, type Lance, load, type Table } from "./library.ts"
@@ -81,12 +82,16 @@ const writtenChecks = (table: Table): Promise<ReadonlyArray<number>> =>
     return checks
   })()
 
+const planName = "plan.json"
+
 /** A directory for the build: that of an earlier one of the same plan, or a new one. */
 const staging = Effect.fnUntraced(function*(path: string, plan: Plan, restart: boolean) {
   const fs = yield* FileSystem.FileSystem
   const { join } = yield* Path.Path
   const directory = `${path}.building`
-  const planFile = join(directory, "plan.json")
+  yield* Replaceable.directory(path, fileName)
+  yield* Replaceable.directory(directory, planName)
+  const planFile = join(directory, planName)
   const wanted = yield* Effect.orDie(encodePlan(plan))
   if (restart) yield* fs.remove(directory, { recursive: true, force: true })
   const earlier = yield* Effect.option(fs.readFileString(planFile))
