@@ -1,6 +1,7 @@
 // All of ATen for Node: an operator is found by name, its arguments are converted by its own schema, and it is called
 // boxed. Tensors are numbers on JavaScript's side and are released explicitly, one by one or with a scope.
 #include "cuda.h"
+#include "program.h"
 #include "values.h"
 
 #include <ATen/Parallel.h>
@@ -46,7 +47,12 @@ static napi_value lookUp(napi_env env, napi_callback_info info) {
     const auto handle = c10::Dispatcher::singleton().findSchema({name, overload});
     if (!handle.has_value()) throw Misuse("this PyTorch has no operator " + full);
     const auto id = static_cast<uint32_t>(state.operators.size());
-    state.operators.push_back({*handle, full, argumentsOf(handle->schema())});
+    std::vector<size_t> writes;
+    const auto& declared = handle->schema().arguments();
+    for (size_t i = 0; i < declared.size(); i++) {
+      if (declared[i].alias_info() != nullptr && declared[i].alias_info()->isWrite()) writes.push_back(i);
+    }
+    state.operators.push_back({*handle, full, argumentsOf(handle->schema()), std::move(writes)});
     state.operatorIds.emplace(full, id);
     return fromNumber(env, id);
   });
@@ -121,6 +127,12 @@ static napi_value call(napi_env env, napi_callback_info info) {
         stack.push_back(argument.fallback);
       }
     }
+    for (const size_t i : op->writes) {
+      if (stack[i].isTensor()) written(state, stack[i].toTensor());
+    }
+    Recording* recording = recordingOf(state);
+    torch::jit::Stack given;
+    if (recording != nullptr) given = stack;
     try {
       if (c10::GradMode::is_enabled()) {
         op->handle.callBoxed(stack);
@@ -132,6 +144,7 @@ static napi_value call(napi_env env, napi_callback_info info) {
       shapes = shapesOf(stack);
       throw;
     }
+    if (recording != nullptr) recording->calls.push_back({op, std::move(given), stack});
     if (stack.empty()) return undefined(env);
     if (stack.size() == 1) return fromIValue(env, state, stack[0]);
     napi_value results;
@@ -170,9 +183,12 @@ static napi_value fromData(napi_env env, napi_callback_info info) {
 static napi_value writeData(napi_env env, napi_callback_info info) {
   return guarded(env, [&] {
     const Arguments args(env, info);
-    const at::Tensor tensor = stateOf(env).handles.get(handleOf(env, args[0]));
+    const State& state = stateOf(env);
+    const at::Tensor tensor = state.handles.get(handleOf(env, args[0]));
     const TypedArray array = typedArrayOf(env, args[1]);
     if (static_cast<int64_t>(array.length) != tensor.numel()) throw Misuse("the typed array has another length than the tensor");
+    if (Recording* recording = recordingOf(state)) recording->refuse("it writes to a tensor");
+    written(state, tensor);
     if (array.length > 0) tensor.copy_(at::from_blob(array.data, tensor.sizes(), at::TensorOptions().dtype(array.type)), true);
     return undefined(env);
   });
@@ -182,9 +198,11 @@ static napi_value writeData(napi_env env, napi_callback_info info) {
 static napi_value readData(napi_env env, napi_callback_info info) {
   return guarded(env, [&] {
     const Arguments args(env, info);
-    const at::Tensor tensor = stateOf(env).handles.get(handleOf(env, args[0]));
+    const State& state = stateOf(env);
+    const at::Tensor tensor = state.handles.get(handleOf(env, args[0]));
     const TypedArray array = typedArrayOf(env, args[1]);
     if (static_cast<int64_t>(array.length) != tensor.numel()) throw Misuse("the typed array has another length than the tensor");
+    if (Recording* recording = recordingOf(state)) recording->refuse("it reads a tensor");
     if (array.length > 0) {
       const at::Tensor converted = tensor.to(array.type).contiguous();
       at::from_blob(array.data, tensor.sizes(), at::TensorOptions().dtype(array.type)).copy_(converted);
@@ -198,7 +216,11 @@ static napi_value reshape(napi_env env, napi_callback_info info) {
     const Arguments args(env, info);
     State& state = stateOf(env);
     const auto shape = integersOf(env, args[1], "a shape must be an array of whole numbers");
-    return fromNumber(env, state.handles.add(state.handles.get(handleOf(env, args[0])).reshape(shape)));
+    const at::Tensor tensor = state.handles.get(handleOf(env, args[0]));
+    at::Tensor shaped = tensor.reshape(shape);
+    Recording* recording = recordingOf(state);
+    if (recording != nullptr && !shaped.is_alias_of(tensor)) recording->refuse("it copies a tensor into another shape");
+    return fromNumber(env, state.handles.add(std::move(shaped)));
   });
 }
 
@@ -317,6 +339,7 @@ static napi_value initialize(napi_env env, napi_value exports) {
         method("endScope", endScope), method("keep", keep),           method("live", live),           method("gradMode", gradMode), method("threads", threads),
         method("device", useDevice)};
     for (const auto& descriptor : cudaFunctions()) methods.push_back(descriptor);
+    for (const auto& descriptor : programFunctions()) methods.push_back(descriptor);
     check(napi_define_properties(env, exports, methods.size(), methods.data()), "the addon's functions could not be defined");
     napi_value version, cuda;
     check(napi_create_string_utf8(env, TORCH_VERSION, NAPI_AUTO_LENGTH, &version), "no version");

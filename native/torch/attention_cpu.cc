@@ -1,5 +1,6 @@
 // Attention on the processor: packed sequences through ATen's flash attention, the blocked cache by a kernel of our own.
-#include "cpu_math.h"
+#include "rows.h"
+#include "simd.h"
 
 #include <torch/library.h>
 
@@ -74,50 +75,15 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> attentionGrad(const at::Tensor& q
 at::Tensor pagedAttention(const at::Tensor& qIn, const at::Tensor& kPoolIn, const at::Tensor& vPoolIn, const at::Tensor& tableIn, const at::Tensor& seqIn, const at::Tensor& posIn,
                           double scale) {
   const at::Tensor q = asFloat(qIn), kPool = asFloat(kPoolIn), vPool = asFloat(vPoolIn), table = asInt(tableIn), seq = asInt(seqIn), pos = asInt(posIn), out = at::empty_like(q);
-  const int64_t tokens = q.size(0), heads = q.size(1), d = q.size(2), blocks = kPool.size(0), blockSize = kPool.size(1), kv = kPool.size(2), group = heads / kv;
-  const int64_t sequences = table.size(0), maxBlocks = table.size(1), stride = kv * d;
-  const float *pq = q.const_data_ptr<float>(), *pk = kPool.const_data_ptr<float>(), *pv = vPool.const_data_ptr<float>();
-  const int32_t *pt = table.const_data_ptr<int32_t>(), *ps = seq.const_data_ptr<int32_t>(), *pp = pos.const_data_ptr<int32_t>();
+  const int64_t tokens = q.size(0), heads = q.size(1), d = q.size(2);
+  const PagedView view{kPool.const_data_ptr<float>(), vPool.const_data_ptr<float>(), table.const_data_ptr<int32_t>(), seq.const_data_ptr<int32_t>(), pos.const_data_ptr<int32_t>(),
+                       heads, kPool.size(2), d, kPool.size(0), kPool.size(1), table.size(0), table.size(1), tokens, static_cast<float>(scale)};
+  const int64_t longest = checkPaged(view);
+  const float* pq = q.const_data_ptr<float>();
   float* po = out.data_ptr<float>();
-  int64_t longest = 0;
-  for (int64_t t = 0; t < tokens; t++) {
-    TORCH_CHECK(ps[t] >= 0 && ps[t] < sequences && pp[t] >= 0 && pp[t] < maxBlocks * blockSize, "token ", t, " points outside the block table");
-    longest = std::max<int64_t>(longest, pp[t] + 1);
-    for (int64_t b = 0; b <= pp[t] / blockSize; b++) {
-      const int32_t block = pt[ps[t] * maxBlocks + b];
-      TORCH_CHECK(block >= 0 && block < blocks, "block ", block, " is outside the pool of ", blocks);
-    }
-  }
-  at::parallel_for(0, tokens * kv, grain(longest * d * group), [&](int64_t begin, int64_t end) {
-    std::vector<float> scores(static_cast<size_t>(group * longest));
-    for (int64_t task = begin; task < end; task++) {
-      const int64_t t = task / kv, head = task % kv, length = pp[t] + 1;
-      const int32_t* own = pt + ps[t] * maxBlocks;
-      const float* query = pq + (t * heads + head * group) * d;
-      float* result = po + (t * heads + head * group) * d;
-      for (int64_t p = 0; p < length; p++) {
-        const float* key = pk + (own[p / blockSize] * blockSize + p % blockSize) * stride + head * d;
-        for (int64_t g = 0; g < group; g++) scores[g * length + p] = dot(query + g * d, key, d) * static_cast<float>(scale);
-      }
-      for (int64_t g = 0; g < group; g++) {
-        float* row = scores.data() + g * length;
-        float high = row[0], sum = 0;
-        for (int64_t p = 1; p < length; p++) high = row[p] > high ? row[p] : high;
-#pragma omp simd reduction(+ : sum)
-        for (int64_t p = 0; p < length; p++) {
-          row[p] = fastExp(row[p] - high);
-          sum += row[p];
-        }
-        const float inverse = 1.0f / sum;
-#pragma omp simd
-        for (int64_t p = 0; p < length; p++) row[p] *= inverse;
-      }
-      std::fill(result, result + group * d, 0.0f);
-      for (int64_t p = 0; p < length; p++) {
-        const float* value = pv + (own[p / blockSize] * blockSize + p % blockSize) * stride + head * d;
-        for (int64_t g = 0; g < group; g++) axpy(result + g * d, scores[g * length + p], value, d);
-      }
-    }
+  at::parallel_for(0, tokens, grain(longest * heads * d), [&](int64_t begin, int64_t end) {
+    std::vector<float> scores;
+    for (int64_t t = begin; t < end; t++) attendRow(view, t, pq + t * heads * d, po + t * heads * d, scores);
   });
   return out.to(qIn.scalar_type());
 }
@@ -128,14 +94,96 @@ void kvAppend(const at::Tensor& kPool, const at::Tensor& vPool, const at::Tensor
   const int64_t tokens = slots.numel(), places = kPool.size(0) * kPool.size(1), width = kPool.size(2) * kPool.size(3) * kPool.element_size();
   TORCH_CHECK(k.nbytes() == static_cast<size_t>(tokens * width) && v.nbytes() == k.nbytes(), "keys and values do not fit the pool");
   const int32_t* ps = slots.const_data_ptr<int32_t>();
+  checkSlots(ps, tokens, places);
   for (int64_t t = 0; t < tokens; t++) {
-    TORCH_CHECK(ps[t] >= 0 && ps[t] < places, "slot ", ps[t], " is outside the pool of ", places);
     std::memcpy(static_cast<char*>(kPool.data_ptr()) + ps[t] * width, static_cast<const char*>(k.const_data_ptr()) + t * width, width);
     std::memcpy(static_cast<char*>(vPool.data_ptr()) + ps[t] * width, static_cast<const char*>(v.const_data_ptr()) + t * width, width);
   }
 }
 
 }  // namespace
+
+int64_t checkPaged(const PagedView& view) {
+  int64_t longest = 0;
+  for (int64_t t = 0; t < view.tokens; t++) {
+    const int64_t seq = view.seq[t], pos = view.pos[t];
+    TORCH_CHECK(seq >= 0 && seq < view.sequences && pos >= 0 && pos < view.maxBlocks * view.blockSize, "token ", t, " points outside the block table");
+    longest = std::max<int64_t>(longest, pos + 1);
+    for (int64_t b = 0; b <= pos / view.blockSize; b++) {
+      const int32_t block = view.table[seq * view.maxBlocks + b];
+      TORCH_CHECK(block >= 0 && block < view.blocks, "block ", block, " is outside the pool of ", view.blocks);
+    }
+  }
+  return longest;
+}
+
+void checkSlots(const int32_t* slots, int64_t tokens, int64_t places) {
+  for (int64_t t = 0; t < tokens; t++) TORCH_CHECK(slots[t] >= 0 && slots[t] < places, "slot ", slots[t], " is outside the pool of ", places);
+}
+
+/// Scores of a query with the keys of one block, whose rows are `stride` apart.
+static void scoreBlock(float* into, const float* query, const float* keys, int64_t positions, int64_t stride, int64_t d, float scale) {
+  int64_t p = 0;
+  // The keys of a whole vector of positions: sums across lanes are then made for all of them together.
+  for (; d % kWidth == 0 && p + kWidth <= positions; p += kWidth, keys += kWidth * stride) {
+    Vector partial[kWidth] = {};
+    for (int64_t i = 0; i < d; i += kWidth) {
+      const Vector own = load(query + i);
+#pragma GCC unroll 16
+      for (int j = 0; j < kWidth; j++) partial[j] += own * load(keys + j * stride + i);
+    }
+    store(into + p, sums(partial) * scale);
+  }
+  for (; p < positions; p++, keys += stride) into[p] = dot(query, keys, d) * scale;
+}
+
+/// Adds the values of one block by their weights.
+static void mixBlock(float* into, const float* weights, const float* values, int64_t positions, int64_t stride, int64_t d) {
+  int64_t i = 0;
+  for (; i + kWidth <= d; i += kWidth) {
+    Vector mixed[4] = {load(into + i)};
+    int64_t p = 0;
+    for (; p + 4 <= positions; p += 4) {
+#pragma GCC unroll 4
+      for (int j = 0; j < 4; j++) mixed[j] += weights[p + j] * load(values + (p + j) * stride + i);
+    }
+    for (; p < positions; p++) mixed[0] += weights[p] * load(values + p * stride + i);
+    store(into + i, (mixed[0] + mixed[1]) + (mixed[2] + mixed[3]));
+  }
+  for (int64_t p = 0; i < d && p < positions; p++) axpy(into + i, weights[p], values + p * stride + i, d - i);
+}
+
+void attendRow(const PagedView& view, int64_t t, const float* query, float* result, std::vector<float>& scores) {
+  const int64_t length = view.pos[t] + 1, heads = view.heads, d = view.d, group = heads / view.kv, stride = view.kv * d, size = view.blockSize;
+  const int64_t blocks = (length + size - 1) / size, width = blocks * size;
+  const int32_t* own = view.table + view.seq[t] * view.maxBlocks;
+  if (scores.size() < static_cast<size_t>(heads * width)) scores.resize(static_cast<size_t>(heads * width));
+  for (int64_t b = 0; b < blocks; b++) {
+    const float* keys = view.k + own[b] * size * stride;
+    // Beyond the last position lie slots of the same block, whose scores nobody looks at.
+    for (int64_t h = 0; h < heads; h++) scoreBlock(scores.data() + h * width + b * size, query + h * d, keys + h / group * d, size, stride, d, view.scale);
+  }
+  for (int64_t h = 0; h < heads; h++) {
+    float* row = scores.data() + h * width;
+    float high = row[0], sum = 0;
+#pragma omp simd reduction(max : high)
+    for (int64_t p = 1; p < length; p++) high = row[p] > high ? row[p] : high;
+#pragma omp simd reduction(+ : sum)
+    for (int64_t p = 0; p < length; p++) {
+      row[p] = fastExp(row[p] - high);
+      sum += row[p];
+    }
+    const float inverse = 1.0f / sum;
+#pragma omp simd
+    for (int64_t p = 0; p < length; p++) row[p] *= inverse;
+  }
+  std::fill(result, result + heads * d, 0.0f);
+  for (int64_t b = 0; b < blocks; b++) {
+    const float* values = view.v + own[b] * size * stride;
+    const int64_t positions = std::min(size, length - b * size);
+    for (int64_t h = 0; h < heads; h++) mixBlock(result + h * d, scores.data() + h * width + b * size, values + h / group * d, positions, stride, d);
+  }
+}
 
 TORCH_LIBRARY_IMPL(search_r1, CPU, library) {
   library.impl("attention", attention);

@@ -1,5 +1,5 @@
 // Our operators on the processor: normalisation, rotary embedding, gated activation, optimizer.
-#include "cpu_math.h"
+#include "rows.h"
 
 #include <torch/library.h>
 
@@ -13,11 +13,7 @@ at::Tensor rmsNorm(const at::Tensor& xIn, const at::Tensor& weightIn, double eps
   float* py = y.data_ptr<float>();
   at::parallel_for(0, rows, grain(d), [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; row++) {
-      const float* in = px + row * d;
-      float* out = py + row * d;
-      const float inverse = 1.0f / std::sqrt(dot(in, in, d) / static_cast<float>(d) + static_cast<float>(eps));
-#pragma omp simd
-      for (int64_t i = 0; i < d; i++) out[i] = in[i] * inverse * pw[i];
+      rmsNormRow(py + row * d, px + row * d, pw, d, static_cast<float>(eps));
     }
   });
   return y.to(xIn.scalar_type());
@@ -65,17 +61,7 @@ at::Tensor rope(const at::Tensor& xIn, const at::Tensor& positionsIn, const at::
   for (int64_t t = 0; t < tokens; t++) TORCH_CHECK(pp[t] >= 0 && pp[t] < known, "position ", pp[t], " is outside the table of ", known, " angles");
   at::parallel_for(0, tokens, grain(heads * d), [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; t++) {
-      const float *c = pc + pp[t] * half, *s = ps + pp[t] * half;
-      for (int64_t h = 0; h < heads; h++) {
-        const float* in = px + (t * heads + h) * d;
-        float* out = py + (t * heads + h) * d;
-#pragma omp simd
-        for (int64_t i = 0; i < half; i++) {
-          const float turn = sign * s[i];
-          out[i] = in[i] * c[i] - in[i + half] * turn;
-          out[i + half] = in[i + half] * c[i] + in[i] * turn;
-        }
-      }
+      ropeRow(py + t * heads * d, px + t * heads * d, pc + pp[t] * half, ps + pp[t] * half, heads, half, sign);
     }
   });
   return y.to(xIn.scalar_type());
@@ -85,10 +71,7 @@ at::Tensor swiglu(const at::Tensor& gateIn, const at::Tensor& upIn) {
   const at::Tensor gate = asFloat(gateIn), up = asFloat(upIn), y = at::empty_like(gate);
   const float *pg = gate.const_data_ptr<float>(), *pu = up.const_data_ptr<float>();
   float* py = y.data_ptr<float>();
-  at::parallel_for(0, gate.numel(), 16384, [&](int64_t begin, int64_t end) {
-#pragma omp simd
-    for (int64_t i = begin; i < end; i++) py[i] = pg[i] / (1.0f + fastExp(-pg[i])) * pu[i];
-  });
+  at::parallel_for(0, gate.numel(), 16384, [&](int64_t begin, int64_t end) { swigluRange(py + begin, pg + begin, pu + begin, end - begin); });
   return y.to(gateIn.scalar_type());
 }
 

@@ -1,5 +1,5 @@
 // Distributions over the vocabulary on the processor: log-probabilities with their gradient, and drawing tokens.
-#include "cpu_math.h"
+#include "rows.h"
 
 #include <torch/library.h>
 
@@ -104,49 +104,56 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> sample(const at::Tensor& logitsIn
   int32_t* pi = ids.data_ptr<int32_t>();
   float *po = logProbs.data_ptr<float>(), *pm = model.data_ptr<float>();
   at::parallel_for(0, rows, grain(n * 8), [&](int64_t begin, int64_t end) {
-    std::vector<float> weights(static_cast<size_t>(n)), sorted;
+    std::vector<float> weights, sorted;
     for (int64_t row = begin; row < end; row++) {
-      const float *x = pl + row * n, high = highest(x, n);
-      const auto exponentials = [&](float scale) {
-        float sum = 0;
-#pragma omp simd reduction(+ : sum)
-        for (int64_t i = 0; i < n; i++) {
-          weights[i] = fastExp((x[i] - high) * scale);
-          sum += weights[i];
-        }
-        return sum;
-      };
-      const float modelSum = exponentials(1.0f);
-      int64_t chosen = 0;
-      float own = 0;
-      if (pt[row] == 0.0f) {
-        chosen = std::find(x, x + n, high) - x;
-        chosen = chosen == n ? 0 : chosen;
-      } else {
-        const float sum = pt[row] == 1.0f ? modelSum : exponentials(1.0f / pt[row]);
-        const bool truncated = (pk[row] > 0 && pk[row] < n) || pp[row] < 1.0f;
-        const float least = truncated ? threshold(weights.data(), n, pk[row], pp[row], sum, sorted) : 0.0f;
-        double total = 0;
-        for (int64_t i = 0; i < n; i++) total += weights[i] >= least ? weights[i] : 0.0f;
-        const double bound = pu[row] * total;
-        double cumulated = 0;
-        for (int64_t i = 0; i < n; i++) {
-          if (weights[i] < least || weights[i] <= 0.0f) continue;
-          chosen = i;
-          cumulated += weights[i];
-          if (cumulated > bound) break;
-        }
-        own = static_cast<float>(std::log(weights[chosen] / total));
-      }
-      pi[row] = static_cast<int32_t>(chosen);
-      po[row] = own;
-      pm[row] = x[chosen] - high - std::log(modelSum);
+      const Drawn drawn = sampleRow(pl + row * n, n, {pt[row], pk[row], pp[row], pu[row]}, weights, sorted);
+      pi[row] = drawn.id;
+      po[row] = drawn.logProb;
+      pm[row] = drawn.modelLogProb;
     }
   });
   return {ids, logProbs, model};
 }
 
 }  // namespace
+
+Drawn sampleRow(const float* x, int64_t n, const SampleRow& how, std::vector<float>& weights, std::vector<float>& sorted) {
+  if (weights.size() < static_cast<size_t>(n)) weights.resize(static_cast<size_t>(n));
+  const float high = highest(x, n);
+  const auto exponentials = [&](float scale) {
+    float sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (int64_t i = 0; i < n; i++) {
+      weights[i] = fastExp((x[i] - high) * scale);
+      sum += weights[i];
+    }
+    return sum;
+  };
+  const float modelSum = exponentials(1.0f);
+  int64_t chosen = 0;
+  float own = 0;
+  if (how.temperature == 0.0f) {
+    chosen = std::find(x, x + n, high) - x;
+    chosen = chosen == n ? 0 : chosen;
+  } else {
+    const float sum = how.temperature == 1.0f ? modelSum : exponentials(1.0f / how.temperature);
+    const bool truncated = (how.topK > 0 && how.topK < n) || how.topP < 1.0f;
+    const float least = truncated ? threshold(weights.data(), n, how.topK, how.topP, sum, sorted) : 0.0f;
+    double total = 0;
+#pragma omp simd reduction(+ : total)
+    for (int64_t i = 0; i < n; i++) total += weights[i] >= least ? weights[i] : 0.0f;
+    const double bound = how.uniform * total;
+    double cumulated = 0;
+    for (int64_t i = 0; i < n; i++) {
+      if (weights[i] < least || weights[i] <= 0.0f) continue;
+      chosen = i;
+      cumulated += weights[i];
+      if (cumulated > bound) break;
+    }
+    own = static_cast<float>(std::log(weights[chosen] / total));
+  }
+  return {static_cast<int32_t>(chosen), own, x[chosen] - high - std::log(modelSum)};
+}
 
 TORCH_LIBRARY_IMPL(search_r1, CPU, library) {
   library.impl("log_prob", logProb);

@@ -70,6 +70,15 @@ void Handles::keep(uint32_t handle) {
   }
 }
 
+std::vector<const void*> Handles::storages() const {
+  std::vector<const void*> found;
+  found.reserve(live_);
+  for (const Slot& slot : slots_) {
+    if (slot.used && slot.tensor.defined() && slot.tensor.has_storage()) found.push_back(slot.tensor.storage().unsafeGetStorageImpl());
+  }
+  return found;
+}
+
 uint64_t Handles::bytes() const {
   uint64_t sum = 0;
   for (const Slot& slot : slots_) {

@@ -7,6 +7,7 @@
 #include <ATen/core/dispatch/Dispatcher.h>
 
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -34,6 +35,8 @@ class Handles {
   void keep(uint32_t handle);
   size_t live() const { return live_; }
   uint64_t bytes() const;
+  /// The storages of all tensors that are alive.
+  std::vector<const void*> storages() const;
 
  private:
   static constexpr uint32_t kSlotBits = 20;
@@ -64,6 +67,8 @@ struct Operator {
   c10::OperatorHandle handle;
   std::string name;
   std::vector<Argument> arguments;
+  /// Arguments that it changes.
+  std::vector<size_t> writes;
 };
 
 struct CudaState;
@@ -72,12 +77,20 @@ struct CudaStateDeleter {
   void operator()(CudaState* state) const;
 };
 
+struct ProgramState;
+/// Frees a ProgramState; defined where the type is complete.
+struct ProgramStateDeleter {
+  void operator()(ProgramState* state) const;
+};
+
 struct State {
   Handles handles;
-  std::vector<Operator> operators;
+  /// Recordings point at them: they stay where they are.
+  std::deque<Operator> operators;
   std::unordered_map<std::string, uint32_t> operatorIds;
   at::Device device{at::kCPU};
   std::unique_ptr<CudaState, CudaStateDeleter> cuda;
+  std::unique_ptr<ProgramState, ProgramStateDeleter> programs;
 };
 
 /// The state of the calling environment.

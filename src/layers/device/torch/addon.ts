@@ -90,6 +90,13 @@ export interface Addon {
   gradMode(enabled: boolean): void
   threads(count?: number): number
   device(name: string): void
+  /** From here on what operators do is written down, on a processor only. */
+  beginRecording(inputs: ReadonlyArray<Handle>): void
+  /** A program that repeats what was written down. Without outputs the recording is given up. */
+  endRecording(outputs?: ReadonlyArray<Handle>): number
+  /** Repeats a computation on other values of its inputs; returns its outputs. */
+  runProgram(program: number, inputs: ReadonlyArray<HostArray>): Array<Handle>
+  releaseProgram(program: number): void
   settle(): Promise<void>
   synchronize(): void
   cudaDevices(): number

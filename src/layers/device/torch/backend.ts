@@ -32,6 +32,8 @@ export class Stored {
   host: Int32Array | undefined
   /** Handles that go with this one. */
   extra: Handle = 0
+  /** Whether a recorded computation uses it. */
+  recorded = false
 
   constructor(handle: Handle, shape: ReadonlyArray<number>, dtype: tf.DataType, isLow: boolean) {
     this.handle = handle
@@ -76,6 +78,8 @@ export interface TorchOptions {
  */
 export interface RecordedComputations {
   readonly run: CapturingBackend["captured"]
+  /** Gives up what uses some data, which is about to go. */
+  readonly forget: (data: Stored) => void
   readonly dispose: () => void
 }
 
@@ -90,7 +94,7 @@ export class TorchBackend extends tf.KernelBackend implements CapturingBackend {
   readonly low: boolean
   readonly isCard: boolean
   limitBytes = Number.POSITIVE_INFINITY
-  /** Recorded computations, on a card. */
+  /** Recorded computations. */
   graphs: RecordedComputations | undefined
   #stored = 0
   #settling: Promise<void> | undefined
@@ -322,6 +326,7 @@ export class TorchBackend extends tf.KernelBackend implements CapturingBackend {
     if (!(dataId instanceof Stored)) return true
     dataId.references--
     if (!force && dataId.references > 0) return false
+    if (dataId.recorded) this.graphs?.forget(dataId)
     for (const handle of [dataId.handle, dataId.low, dataId.extra]) if (handle !== 0) this.addon.release(handle)
     dataId.handle = dataId.low = dataId.extra = 0
     this.#stored--

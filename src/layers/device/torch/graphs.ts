@@ -145,6 +145,9 @@ export class Graphs {
     })
   }
 
+  /** Graphs notice by their state that something has gone. */
+  forget(): void {}
+
   dispose(): void {
     for (const [key, recorded] of this.#recorded) this.#release(key, recorded)
   }

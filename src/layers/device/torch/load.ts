@@ -18,6 +18,7 @@ import { layoutKernels } from "./kernels/layout.ts"
 import { matMulKernels } from "./kernels/matMul.ts"
 import { cardPagedAttention } from "./kernels/paged.ts"
 import { reductionKernels } from "./kernels/reductions.ts"
+import { Programs } from "./programs.ts"
 
 const attentionFor = (backend: TorchBackend) =>
   !backend.isCard ? processorAttention : backend.low ? [...cardAttention, cardPagedAttention] : []
@@ -29,7 +30,7 @@ const backendFor = (addon: Addon, options: TorchOptions): TorchBackend => {
   tf.env().set("PROD", true)
   const backend = new TorchBackend(addon, options)
   backend.activate()
-  if (backend.isCard) backend.graphs = new Graphs(backend)
+  backend.graphs = backend.isCard ? new Graphs(backend) : new Programs(backend)
   registerKernels(options.name, [
     ...elementwiseKernels,
     ...reductionKernels,

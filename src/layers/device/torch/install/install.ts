@@ -37,12 +37,17 @@ const flags = [
   "-fPIC",
   "-Wall",
   "-Wextra",
-  "-fopenmp-simd",
   "-fno-math-errno",
   "-fno-trapping-math",
   "-fvisibility=hidden",
   "-DNAPI_VERSION=8"
 ]
+
+/**
+ * Our operators share out their work as PyTorch does, on its own OpenMP, whose functions are found when the addon is
+ * loaded. It is GCC's; what clang would call is another library's, so that there they stay on one thread.
+ */
+const parallel = (compiler: string): string => /clang/i.test(compiler) ? "-fopenmp-simd" : "-fopenmp"
 
 const writable = (directory: string) => (cause: { readonly message: string }) =>
   new TorchInstallError({
@@ -185,6 +190,7 @@ export const install = Effect.fn("DeviceTorch.install")(function*(options: Torch
   const includes = [path.join(torch.directory, "include"), path.join(torch.directory, "include/torch/csrc/api/include")]
   const compile = [
     ...flags,
+    parallel(compiler.version),
     ...(cuda === undefined ? [] : ["-DSEARCH_R1_CUDA"]),
     ...[yield* nodeHeaders, ...includes, ...(cuda?.include ?? [])].flatMap((directory) => ["-isystem", directory])
   ]
