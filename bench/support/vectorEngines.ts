@@ -26,6 +26,8 @@ export interface Engine {
   readonly buildSeconds: number
   readonly diskMegabytes: number
   readonly layer: Layer.Layer<Retriever, unknown>
+  /** The same vectors compared one by one, where an index over them is searched. */
+  readonly exact?: Layer.Layer<Retriever, unknown>
 }
 
 export const engineNames = [
@@ -116,6 +118,6 @@ export const build = async (
     case "ivfRq":
     case "hnsw":
       await lance(false, name)
-      return built(searching("ann"))
+      return { ...built(searching("ann")), exact: searching("flat") }
   }
 }

@@ -148,7 +148,7 @@ export const serve = Command.make("serve", {
 }, (input) =>
   Effect.gen(function*() {
     const retriever = yield* reranked(input)
-    if (input.mcp) return yield* Layer.launch(RetrievalMcp.layerStdio({ version }).pipe(Layer.provide(retriever)))
+    if (input.mcp) return yield* RetrievalMcp.serveStdio(retriever, { version })
     const token = Option.getOrUndefined(Option.map(input.token, Redacted.value))
     const announce = Layer.effectDiscard(Effect.gen(function*() {
       const retriever = yield* Retriever

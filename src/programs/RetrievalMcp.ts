@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { Effect, Layer, Schema } from "effect"
+import { Cause, Effect, Exit, Fiber, Layer, Result, Schema, Stdio, Stream } from "effect"
 import { McpProtocol, McpServer, Tool, Toolkit } from "effect/ai"
 import { displayTitle } from "../domain/Document.ts"
 import { Retriever, RetrieverError } from "../services/Retriever.ts"
@@ -48,16 +48,48 @@ export const registrations = McpServer.toolkit(SearchToolkit).pipe(
     }))))
 )
 
+const isJson = (line: string): boolean => Result.isSuccess(Result.try((): unknown => JSON.parse(line)))
+
+const parseError = `${JSON.stringify({ jsonrpc: "2.0", id: null, error: { code: -32700, message: "Parse error" } })}\n`
+
+/** Standard input without the lines that are no JSON, at the first of which Effect's server would stop reading. */
+const onlyJson = Layer.effect(
+  Stdio.Stdio,
+  Effect.map(Stdio.Stdio, (stdio) =>
+    Stdio.make({
+      ...stdio,
+      stdin: stdio.stdin.pipe(
+        Stream.decodeText(),
+        Stream.splitLines,
+        Stream.filter((line) => line.trim() !== ""),
+        Stream.filterEffect((line) =>
+          isJson(line)
+            ? Effect.succeed(true)
+            : Effect.as(Stream.run(Stream.make(parseError), stdio.stdout({ endOnDone: false })), false)
+        ),
+        Stream.map((line) => `${line}\n`),
+        Stream.encodeText
+      )
+    }))
+)
+
 /**
  * Serves the tool over standard input and output until the input ends.
  *
- * @category layers
+ * @category programs
  * @since 0.1.0
  */
-export const layerStdio = (options: { readonly version: string }) =>
-  McpServer.layerStdio({
+export const serveStdio = Effect.fn("RetrievalMcp.serveStdio")(function*<E, R>(
+  retriever: Layer.Layer<Retriever, E, R>,
+  options: { readonly version: string }
+) {
+  const server = McpServer.layerStdio({
     name: "search-r1",
     version: options.version,
     protocols: [McpProtocol.v2025_11_25, McpProtocol.v2025_06_18, McpProtocol.v2025_03_26],
-    registrations
-  })
+    registrations: registrations.pipe(Layer.provide(retriever))
+  }).pipe(Layer.provide(onlyJson))
+  // the end of the input interrupts the fiber that serves
+  const exit = yield* Effect.flatMap(Effect.forkChild(Layer.launch(server)), Fiber.await)
+  if (Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause)) return yield* Effect.failCause(exit.cause)
+})

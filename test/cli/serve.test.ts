@@ -78,6 +78,38 @@ describe("search-r1 serve", () => {
       })
     ))
 
+  it.live("speaks MCP on standard input and output until the input ends, whatever is on it", () =>
+    withCorpus((corpus) =>
+      Effect.gen(function*() {
+        const call = (id: number, method: string, params?: object) =>
+          `${JSON.stringify({ jsonrpc: "2.0", id, method, params })}\n`
+        const client = { name: "test", version: "1" }
+        const { code, lines } = yield* Effect.promise(() =>
+          new Promise<{ readonly code: number | null; readonly lines: ReadonlyArray<string> }>((resolve) => {
+            const child = spawn(process.execPath, [cli, "serve", "--corpus", corpus, "--cache", "off", "--mcp"])
+            let output = ""
+            child.stdout.on("data", (bytes: Buffer) => {
+              output += bytes.toString("utf8")
+              if (/"id":2\b/.test(output)) child.stdin.end()
+            })
+            child.on("close", (code) => resolve({ code, lines: output.trim().split("\n") }))
+            child.stdin.write(
+              call(1, "initialize", { protocolVersion: "2025-06-18", capabilities: {}, clientInfo: client }) +
+                "this is no JSON\n\n" +
+                call(2, "tools/call", { name: "search", arguments: { query: "herring market", topK: 1 } })
+            )
+          })
+        )
+        const answers = lines.map((line) => JSON.parse(line))
+        assert.deepStrictEqual(answers.find(({ id }) => id === null)?.error.code, -32_700)
+        assert.deepStrictEqual(
+          answers.find(({ id }) => id === 2)?.result.structuredContent.passages[0].title,
+          "Herring market"
+        )
+        assert.strictEqual(code, 0)
+      })
+    ))
+
   it.live("explains a port that is taken", () =>
     withCorpus((corpus) =>
       Effect.gen(function*() {
