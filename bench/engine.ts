@@ -13,7 +13,6 @@ import { monitorEventLoopDelay } from "node:perf_hooks"
 import { parseArgs } from "node:util"
 import * as Batch from "../src/domain/Batch.ts"
 import * as Loss from "../src/domain/Loss.ts"
-import { ModelConfig } from "../src/domain/ModelConfig.ts"
 import * as ModelInit from "../src/domain/ModelInit.ts"
 import { parameterCount } from "../src/domain/ModelTensors.ts"
 import { onPolicy } from "../src/domain/Sampling.ts"
@@ -26,42 +25,10 @@ import * as PolicyEngine from "../src/layers/policy/PolicyEngine.ts"
 import { Device } from "../src/services/Device.ts"
 import type { UpdateOptions } from "../src/services/Optimizer.ts"
 import type { Tokenizer } from "../src/services/Tokenizer.ts"
+import { config, large, type Shape, small, trainedLength } from "./decoder.ts"
 
-interface Shape {
-  readonly dim: number
-  readonly layers: number
-  readonly heads: number
-  readonly vocabulary: number
-}
-
-const small: Shape = { dim: 128, layers: 4, heads: 4, vocabulary: 512 }
-const large: Shape = { dim: 512, layers: 8, heads: 8, vocabulary: 8192 }
-const training = { batch: 32, length: 160, steps: 5 }
+const training = { batch: 32, length: trainedLength, steps: 5 }
 const decoding = { batch: 64, prompt: 48, tokens: 64, rounds: 3 }
-
-const config = (shape: Shape): ModelConfig =>
-  new ModelConfig({
-    architecture: "llama",
-    vocabularySize: shape.vocabulary,
-    hiddenSize: shape.dim,
-    intermediateSize: 3 * shape.dim,
-    layers: shape.layers,
-    heads: shape.heads,
-    keyValueHeads: shape.heads,
-    headDim: shape.dim / shape.heads,
-    maxPositions: 1024,
-    slidingWindow: null,
-    rmsNormEps: 1e-6,
-    ropeTheta: 10_000,
-    ropeScaling: null,
-    tieWordEmbeddings: true,
-    attentionBias: false,
-    bosTokenIds: [],
-    eosTokenIds: [],
-    padTokenId: null,
-    precision: "float32",
-    others: {}
-  })
 
 const random = (shape: Shape) => {
   const own = config(shape)

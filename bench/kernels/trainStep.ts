@@ -1,41 +1,18 @@
 /** One training step of the 0.9 M model on whatever backend of tfjs is active. */
 import * as tf from "@tensorflow/tfjs-core"
-import { ModelConfig } from "../../src/domain/ModelConfig.ts"
 import { tensors } from "../../src/domain/ModelTensors.ts"
 import * as Ops from "../../src/layers/device/ops/index.ts"
 import { Gradients } from "../../src/layers/policy/engine/Gradients.ts"
 import { Parameters } from "../../src/layers/policy/engine/Parameters.ts"
 import { predict, predictBackward } from "../../src/layers/policy/engine/Predictions.ts"
 import { ropeTables } from "../../src/layers/policy/engine/Transformer.ts"
+import { config, small, trainedLength as length } from "../decoder.ts"
 
-const config = new ModelConfig({
-  architecture: "llama",
-  vocabularySize: 512,
-  hiddenSize: 128,
-  intermediateSize: 384,
-  layers: 4,
-  heads: 4,
-  keyValueHeads: 4,
-  headDim: 32,
-  maxPositions: 1024,
-  slidingWindow: null,
-  rmsNormEps: 1e-6,
-  ropeTheta: 10_000,
-  ropeScaling: null,
-  tieWordEmbeddings: true,
-  attentionBias: false,
-  bosTokenIds: [],
-  eosTokenIds: [],
-  padTokenId: null,
-  precision: "float32",
-  others: {}
-})
-
-const length = 160
+const own = config(small)
 
 /** A step over `batch` sequences of 160 tokens: forward, backward, AdamW. Its tensors belong to the active backend. */
 export const trainStep = (batch: number): () => void => {
-  const parameters = new Parameters(tensors(config))
+  const parameters = new Parameters(tensors(own))
   const moments = new Map<string, { m: tf.Tensor; v: tf.Tensor }>()
   parameters.specs.forEach(({ name, shape }, p) => {
     const size = shape.reduce((a, b) => a * b, 1)
@@ -43,8 +20,8 @@ export const trainStep = (batch: number): () => void => {
     parameters.upload({ name, shape, data })
     moments.set(name, { m: tf.keep(tf.zeros([...shape])), v: tf.keep(tf.zeros([...shape])) })
   })
-  const network = { config, parameters, tables: ropeTables(config, length) }
-  const ids = Int32Array.from({ length: batch * length }, (_, t) => (t * 31 + (t >> 3)) % 512)
+  const network = { config: own, parameters, tables: ropeTables(own, length) }
+  const ids = Int32Array.from({ length: batch * length }, (_, t) => (t * 31 + (t >> 3)) % small.vocabulary)
   const cuSeqlens = Int32Array.from({ length: batch + 1 }, (_, i) => i * length)
   const dLogProbs = new Float32Array(ids.length).fill(-1 / ids.length)
   let step = 0
