@@ -15,9 +15,9 @@ import type * as RetrieverLance from "../layers/retriever/RetrieverLance.ts"
 import * as RetrieverLunr from "../layers/retriever/RetrieverLunr.ts"
 import * as RetrieverRemote from "../layers/retriever/RetrieverRemote.ts"
 import * as RetrieverResilient from "../layers/retriever/RetrieverResilient.ts"
-import * as RetrieverWeb from "../layers/retriever/RetrieverWeb.ts"
 import type { Retriever } from "../services/Retriever.ts"
 import { embedderFlag } from "./embedderFlag.ts"
+import { hostedFlags, type HostedInput, hostedLayer } from "./hostedEngines.ts"
 import { userError } from "./userError.ts"
 
 /**
@@ -62,15 +62,12 @@ export const retrieverFlags = {
     Flag.withFallbackConfig(Config.String("RETRIEVER_URL")),
     Flag.optional
   ),
-  web: Flag.Literals("web", ["google", "serpapi", "serper", "brave", "tavily"]).pipe(
-    Flag.withDescription(
-      "Search the web; keys from GOOGLE_API_KEY and GOOGLE_CSE_ID, SERPAPI_API_KEY, SERPER_API_KEY, BRAVE_API_KEY or TAVILY_API_KEY"
-    ),
-    Flag.optional
-  ),
+  ...hostedFlags,
   maxSearches: Flag.Int("max-searches").pipe(
     Flag.withSchema(Schema.Natural),
-    Flag.withDescription("Fail instead of sending more queries than this to --web or --remote, retries included"),
+    Flag.withDescription(
+      "Fail instead of sending more queries than this to an engine or server of others, retries included"
+    ),
     Flag.optional
   ),
   dialect: Flag.Literals("dialect", RetrieverRemote.dialects).pipe(
@@ -101,25 +98,18 @@ export const retrieverFlags = {
 }
 
 /**
- * @category models
- * @since 0.1.0
- */
-export type WebEngine = "google" | "serpapi" | "serper" | "brave" | "tavily"
-
-/**
  * What the flags parse to.
  *
  * @category models
  * @since 0.1.0
  */
-export interface RetrieverInput {
+export interface RetrieverInput extends HostedInput {
   readonly corpus: Option.Option<string>
   readonly index: Option.Option<string>
   readonly mode?: Option.Option<RetrieverLance.Mode> | undefined
   readonly embedder?: Option.Option<EmbedderSpec> | undefined
   readonly engine: "lunr" | "bm25"
   readonly remote: Option.Option<string>
-  readonly web?: Option.Option<WebEngine> | undefined
   readonly maxSearches?: Option.Option<number> | undefined
   readonly dialect: RetrieverRemote.Dialect
   readonly timeout: Option.Option<Duration.Duration>
@@ -165,26 +155,6 @@ const remoteLayer = (url: string, input: RetrieverInput) =>
     input.dialect === "skyrl"
   )
 
-const webEngines = {
-  google: { layer: RetrieverWeb.layerGoogleConfig, keys: "GOOGLE_API_KEY and GOOGLE_CSE_ID" },
-  serpapi: { layer: RetrieverWeb.layerSerpApiConfig, keys: "SERPAPI_API_KEY" },
-  serper: { layer: RetrieverWeb.layerSerperConfig, keys: "SERPER_API_KEY" },
-  brave: { layer: RetrieverWeb.layerBraveConfig, keys: "BRAVE_API_KEY" },
-  tavily: { layer: RetrieverWeb.layerTavilyConfig, keys: "TAVILY_API_KEY" }
-}
-
-const webLayer = (name: WebEngine, input: RetrieverInput) => {
-  const { keys, layer } = webEngines[name]
-  return guarded(
-    layer.pipe(
-      Layer.provide(NodeHttpClient.layerUndici),
-      Layer.catch(() => Layer.effectContext(Effect.fail(userError(`--web ${name} needs ${keys} in the environment`))))
-    ),
-    input,
-    true
-  )
-}
-
 /**
  * A retriever in this process, which needs no more than a memory of its answers around it.
  *
@@ -221,8 +191,8 @@ export const isHttpUrl = (text: string): boolean => URL.canParse(text) && /^http
 
 /**
  * The retriever that the flags choose, the first given of `--index` and `--corpus`, which are searched in this process,
- * `--web`, a hosted engine, and `--remote`, a server; the latter two with time limit, retries, batching and cache around
- * them. Without any, `defaultCorpus` is searched where there is one.
+ * `--web`, `--elastic` and `--simulated`, which others run, and `--remote`, a server; those of others with time limit,
+ * retries, batching and cache around them. Without any, `defaultCorpus` is searched where there is one.
  *
  * @category layers
  * @since 0.1.0
@@ -243,8 +213,8 @@ export const retrieverLayer = (
     return localLayer(opened.pipe(Layer.provide(NodeHttpClient.layerUndici)), input)
   }
   if (corpus !== undefined) return corpusLayer(corpus, input)
-  const web = Option.getOrUndefined(input.web ?? Option.none<WebEngine>())
-  if (web !== undefined) return webLayer(web, input)
+  const hosted = hostedLayer(input)
+  if (hosted !== undefined) return guarded(hosted.layer, input, hosted.oneByOne)
   if (remote !== undefined) {
     return isHttpUrl(remote)
       ? remoteLayer(remote, input)
@@ -253,7 +223,8 @@ export const retrieverLayer = (
   return options?.defaultCorpus === undefined
     ? failure(
       "What shall be searched?",
-      "Name a corpus with --corpus FILE, an index with --index FILE, a server with --remote URL or an engine with --web."
+      "Name a corpus with --corpus FILE, an index with --index FILE, a server with --remote URL or --elastic URL/INDEX, or an " +
+        "engine with --web."
     )
     : corpusLayer(options.defaultCorpus, input)
 }

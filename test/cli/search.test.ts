@@ -78,6 +78,32 @@ describe("search-r1 search", () => {
       }).pipe(Effect.scoped)
     ))
 
+  it.live("asks a cluster of Elasticsearch, or a language model that plays the engine", () =>
+    withCorpus(() =>
+      Effect.gen(function*() {
+        const [passage] = passages
+        const server = yield* serve((_, response, request) =>
+          json(
+            response,
+            request.url === "/v1/chat/completions"
+              ? { choices: [{ message: { content: "Doc 1(Title: Written) by a model" } }] }
+              : { hits: { hits: [{ _id: "7", _score: 2, _source: { title: passage?.title, text: passage?.text } }] } }
+          )
+        )
+        const { host } = new URL(server.url)
+        const elastic = yield* outcome(["x", "--elastic", `http://me:p%40ss@${host}/wiki`, "--cache", "off"])
+        assert.include(elastic.output, "Orla Venn")
+        assert.strictEqual(server.headers[0]?.authorization, `Basic ${btoa("me:p@ss")}`)
+        const simulated = yield* outcome(["x", "--simulated", `http://${host}/v1#my/model`, "--noise", "1"])
+        assert.include(simulated.output, "Written")
+        assert.strictEqual(JSON.parse(server.bodies[1] ?? "").model, "my/model")
+        assert.include(server.bodies[1], "must not contain")
+        assert.match(server.urls[0] ?? "", /^\/(wiki\/_search|_msearch)$/)
+        assert.include(String((yield* outcome(["x", "--elastic", `http://${host}`])).error), "names no index")
+        assert.include(String((yield* outcome(["x", "--simulated", "http://h/v1"])).error), "names no model")
+      }).pipe(Effect.scoped)
+    ))
+
   it.live("prints nothing that would steer a terminal", () =>
     withCorpus((path, fs) =>
       Effect.gen(function*() {
