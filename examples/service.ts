@@ -20,7 +20,6 @@ import {
   RewardExactMatch,
   RunConfig,
   RunLogMemory,
-  Tokenizer,
   Train,
   World
 } from "../src/index.ts"
@@ -50,17 +49,13 @@ const { questions, world } = HeldOut.exam({ seed: "service", count: 500 })
 const Search = RetrieverLunr.layer(Stream.fromIterable(World.documents(world)), { cacheDirectory: false })
 
 // made for each run, and released with it
-const Run = Layer.effect(
-  Tokenizer,
-  Effect.flatMap(PolicyEngine.Engine, (engine) => Pretrained.tokenizerOf(model, engine.config))
-).pipe(
-  Layer.provideMerge(PolicyEngine.layer({ model, device: "wasm" })),
-  Layer.merge(Layer.mergeAll(
-    RewardExactMatch.layer(),
-    QuestionsMemory.layer(questions, { seed: 0 }),
-    RunLogMemory.layer,
-    CheckpointsMemory.layer()
-  ))
+const Run = Layer.mergeAll(
+  PolicyEngine.layer({ model, device: "wasm" }),
+  Pretrained.layerTokenizer(model),
+  RewardExactMatch.layer(),
+  QuestionsMemory.layer(questions, { seed: 0 }),
+  RunLogMemory.layer,
+  CheckpointsMemory.layer()
 )
 
 const Line = Schema.fromJsonString(Schema.Struct({ step: Schema.Int, reward: Schema.NullOr(Schema.Finite) }))

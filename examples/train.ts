@@ -16,7 +16,6 @@ import {
   RewardExactMatch,
   RunConfig,
   RunLogMemory,
-  Tokenizer,
   Train,
   World
 } from "../src/index.ts"
@@ -56,10 +55,7 @@ const Search = RetrieverCache.layer().pipe(
 )
 
 // policy and optimizer over one set of parameters, in a thread of their own
-const Engine = Layer.effect(
-  Tokenizer,
-  Effect.flatMap(PolicyEngine.Engine, (engine) => Pretrained.tokenizerOf(model, engine.config))
-).pipe(Layer.provideMerge(PolicyEngine.layer({ model, device: "wasm" })))
+const Engine = Layer.merge(PolicyEngine.layer({ model, device: "wasm" }), Pretrained.layerTokenizer(model))
 
 const program = Train.run(config).pipe(
   Stream.runForEach(({ metrics, seconds, step, steps }) =>

@@ -12,7 +12,6 @@ import * as QuestionsFile from "../layers/questions/QuestionsFile.ts"
 import * as TokenizerBytes from "../layers/tokenizer/TokenizerBytes.ts"
 import type * as Rollout from "../programs/Rollout.ts"
 import { rolloutOptions } from "../programs/train/Collect.ts"
-import { Tokenizer } from "../services/Tokenizer.ts"
 import type { DeviceName } from "./deviceFlag.ts"
 import { layerScript, promptsOf, questionOf, readTrajectories } from "./policyScript.ts"
 import * as TrainedPolicy from "./trainedPolicy.ts"
@@ -54,14 +53,8 @@ const questionsOf = Effect.fnUntraced(function*(input: Input) {
   return yield* userError("A rollout needs questions and a policy.", "Give --questions FILE.")
 })
 
-const modelPolicy = (path: string, { device }: Input) => {
-  const engine = PolicyEngine.layer({ model: path, device })
-  const tokenizer = Layer.effect(
-    Tokenizer,
-    Effect.flatMap(PolicyEngine.Engine, ({ config }) => Pretrained.tokenizerOf(path, config))
-  )
-  return friendly(Layer.provideMerge(tokenizer, engine))
-}
+const modelPolicy = (path: string, { device }: Input) =>
+  friendly(Layer.merge(Pretrained.layerTokenizer(path), PolicyEngine.layer({ model: path, device })))
 
 const runPolicy = (run: TrainedPolicy.Run, checkpoint: string) => {
   const untrained = TrainedPolicy.layer(run)

@@ -17,7 +17,6 @@ import * as RewardConfigured from "../layers/reward/RewardConfigured.ts"
 import * as RunLogFileSystem from "../layers/runlog/RunLogFileSystem.ts"
 import * as FairScheduler from "../programs/FairScheduler.ts"
 import type { Retriever } from "../services/Retriever.ts"
-import { Tokenizer } from "../services/Tokenizer.ts"
 import { shippedModel } from "./assets.ts"
 import { localLayer, retrieverLayer } from "./retrieverFlags.ts"
 import type { RunFolder } from "./runFolder.ts"
@@ -54,11 +53,7 @@ export const engineOf = (config: RunConfig, options?: { readonly learning?: bool
   })
   const withCritic = critic ? PolicyEngine.critic.pipe(Layer.provideMerge(engine)) : engine
   const whole = reference ? PolicyEngine.reference.pipe(Layer.provideMerge(withCritic)) : withCritic
-  const tokenizer = Layer.effect(
-    Tokenizer,
-    Effect.flatMap(PolicyEngine.Engine, (engine) => Pretrained.tokenizerOf(model, engine.config))
-  )
-  return friendly(Layer.provideMerge(tokenizer, whole))
+  return friendly(Layer.merge(Pretrained.layerTokenizer(model), whole))
 }
 
 /**

@@ -3,9 +3,8 @@
  *
  * @since 0.1.0
  */
-import { Effect, type FileSystem, type Path } from "effect"
-import type { ModelConfig } from "../../domain/ModelConfig.ts"
-import type { Tokenizer } from "../../services/Tokenizer.ts"
+import { Effect, type FileSystem, Layer, type Path } from "effect"
+import { Tokenizer } from "../../services/Tokenizer.ts"
 import { checkVocabulary, type VocabularyMismatch } from "../tokenizer/checkVocabulary.ts"
 import type { TokenizerError } from "../tokenizer/TokenizerErrors.ts"
 import * as TokenizerFolder from "../tokenizer/TokenizerFolder.ts"
@@ -22,26 +21,8 @@ export interface Pretrained {
 }
 
 /**
- * The tokenizer beside a model that has been opened already. A text ends with what either of them says ends one.
- *
- * @category constructors
- * @since 0.1.0
- */
-export const tokenizerOf = Effect.fn("Pretrained.tokenizerOf")(function*(
-  path: string,
-  config: ModelConfig
-): Effect.fn.Return<
-  Tokenizer["Service"],
-  TokenizerError | VocabularyMismatch,
-  FileSystem.FileSystem | Path.Path
-> {
-  const tokenizer = yield* TokenizerFolder.make(path)
-  yield* Effect.fromResult(checkVocabulary(tokenizer, config, path))
-  return { ...tokenizer, endOfText: [...new Set([...tokenizer.endOfText, ...config.eosTokenIds])] }
-})
-
-/**
- * Opens the model at `path` and its tokenizer, and checks that they belong together.
+ * Opens the model at `path` and its tokenizer, and checks that they belong together. A text ends with what either of them
+ * says ends one.
  *
  * @category constructors
  * @since 0.1.0
@@ -54,5 +35,26 @@ export const open = Effect.fn("Pretrained.open")(function*(
   FileSystem.FileSystem | Path.Path
 > {
   const weights = yield* Weights.read(path)
-  return { weights, tokenizer: yield* tokenizerOf(path, weights.config) }
+  const { config } = weights
+  const tokenizer = yield* TokenizerFolder.make(path)
+  yield* Effect.fromResult(checkVocabulary(tokenizer, config, path))
+  return {
+    weights,
+    tokenizer: { ...tokenizer, endOfText: [...new Set([...tokenizer.endOfText, ...config.eosTokenIds])] }
+  }
 })
+
+/**
+ * The tokenizer of the model at `path`, for a thread that has not the model's weights. It can be built while another
+ * thread loads them.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerTokenizer = (
+  path: string
+): Layer.Layer<
+  Tokenizer,
+  ModelLoadError | TokenizerError | VocabularyMismatch,
+  FileSystem.FileSystem | Path.Path
+> => Layer.effect(Tokenizer, Effect.map(open(path), ({ tokenizer }) => tokenizer))

@@ -161,8 +161,9 @@ export const make = Effect.fn("TokenizerJson.make")(function*(
     })
   }
   const settings = (yield* files.read("tokenizer_config.json", TokenizerJsonFile.TokenizerConfig)) ?? {}
-  const decoding = yield* Effect.fromResult(TokenizerJsonFile.decoding(path, json))
-  const encoding = fromJson(json) ?? (yield* throughLibrary(path, json))
+  const vocabulary = TokenizerJsonFile.vocabularyOf(json.model.vocab)
+  const decoding = yield* Effect.fromResult(TokenizerJsonFile.decoding(path, json, vocabulary))
+  const encoding = fromJson(json, vocabulary) ?? (yield* throughLibrary(path, json))
   const ids = IdBytes.make(decoding)
   const endOfText = yield* endOfTextIds(files, options, settings, encoding.idOf)
   const chat = yield* chatTemplate(files, options, settings)

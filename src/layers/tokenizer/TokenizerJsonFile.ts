@@ -221,23 +221,23 @@ const rulesOf = (path: string, json: TokenizerJson): Result.Result<Rules, Tokeni
 }
 
 /**
- * How the ids of a tokenizer decode.
+ * How the ids of a tokenizer with this {@link vocabularyOf} decode.
  *
  * @category conversions
  * @since 0.1.0
  */
 export const decoding = (
   path: string,
-  json: TokenizerJson
+  json: TokenizerJson,
+  vocabulary: ReadonlyMap<string, number> | undefined
 ): Result.Result<IdBytesOptions, TokenizerFileInvalid | TokenizerUnsupported> =>
   Result.gen(function*() {
-    const { type, vocab } = json.model
+    const { type } = json.model
     if (type !== undefined && type !== null && !supportedModels.includes(type)) {
       return yield* Result.fail(
         new TokenizerUnsupported({ path, part: "model", found: type, supported: supportedModels })
       )
     }
-    const vocabulary = vocabularyOf(vocab)
     if (vocabulary === undefined || vocabulary.size === 0) {
       return yield* Result.fail(new TokenizerFileInvalid({ path, reason: "model.vocab holds no tokens" }))
     }

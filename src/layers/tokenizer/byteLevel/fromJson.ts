@@ -4,7 +4,6 @@
  * @since 0.1.0
  */
 import { Option, Schema } from "effect"
-import { vocabularyOf } from "../TokenizerJsonFile.ts"
 import { alphabet, toAlphabet } from "./byteAlphabet.ts"
 import * as BytePairs from "./BytePairs.ts"
 import { noRank } from "./mergePairs.ts"
@@ -108,17 +107,19 @@ const without = (lacking: ReadonlyArray<string>) => {
 }
 
 /**
- * The encoding of a `tokenizer.json`, or `undefined` where it has a part that is not understood here.
+ * The encoding of a `tokenizer.json` whose vocabulary is `ids`, or `undefined` where it has a part that is not understood here.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const fromJson = (json: unknown): JsonEncoding | undefined => {
+export const fromJson = (
+  json: unknown,
+  ids: ReadonlyMap<string, number> | undefined
+): JsonEncoding | undefined => {
   const decoded = Option.getOrUndefined(decode(json))
   if (decoded === undefined) return undefined
   const { added_tokens: added, model, normalizer, pre_tokenizer: preTokenizer } = decoded
   const split = splitOf(preTokenizer)
-  const ids = vocabularyOf(model.vocab)
   const lacking = ids === undefined ? alphabet : alphabet.filter((character) => !ids.has(character))
   const ranks = ids === undefined ? undefined : pairRanks(model.merges, ids)
   const plain = normalizer === null || added.every(({ normalized }) => normalized !== true)
