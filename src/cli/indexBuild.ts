@@ -33,14 +33,17 @@ import { embedderFlag } from "./embedderFlag.ts"
 import { bytesOf, count, friendly, size } from "./indexView.ts"
 import { userError } from "./userError.ts"
 
-/** Shows how far a build is, ten times a second on a terminal and every 100,000 passages in a log. */
+/**
+ * Shows how far a build is, ten times a second on a terminal and every 100,000 passages in a log, and what is done once
+ * that many have been read.
+ */
 const progress = Effect.gen(function*() {
   const terminal = yield* Terminal.Terminal
   const { canAnimate } = yield* TerminalCapabilities.TerminalCapabilities
   const started = yield* Clock.currentTimeMillis
   let shown = started
   let logged = 0
-  return (documents: number) =>
+  const onProgress = (documents: number) =>
     Effect.flatMap(Clock.currentTimeMillis, (now) => {
       const rate = count(documents / Math.max(0.001, (now - started) / 1000))
       if (canAnimate && now - shown >= 100) {
@@ -53,6 +56,13 @@ const progress = Effect.gen(function*() {
       }
       return Effect.void
     })
+  const onStage = (stage: string) =>
+    canAnimate
+      ? Effect.ignore(terminal.display(`\r${stage.padEnd(60)}`))
+      : logged > 0
+      ? Effect.logInfo(stage)
+      : Effect.logDebug(stage)
+  return { onProgress, onStage }
 })
 
 const fraction = Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1 }))
@@ -154,15 +164,14 @@ export const indexBuild = Command.make("build", {
       return yield* userError("--engine bm25 takes no --embedder", "Name --engine both for words and vectors.")
     }
     const vectors = yield* embedderOf(input.embedder)
-    const onProgress = yield* progress
+    const shown = yield* progress
     const build: Effect.Effect<Description, BuildError, FileSystem.FileSystem | Path.Path> = engine === "lance"
       ? RetrieverLance.build(CorpusFile.batches(input.corpus), path, {
         fullText: input.words,
         titleWeight: input.titleWeight,
         vectors: vectors === undefined ? undefined : { ...vectors, index: input.vectorIndex },
         restart: input.restart,
-        onProgress,
-        onStage: (stage) => Effect.logDebug(stage)
+        ...shown
       })
       : writeIndex(
         CorpusFile.stream(input.corpus).pipe(Stream.grouped(vectors === undefined ? 1024 : embedAtOnce)),
@@ -175,7 +184,7 @@ export const indexBuild = Command.make("build", {
             roundLengths: input.lucene
           },
           vectors: vectors === undefined ? null : { passages: vectors.embedder.passages, spec: vectors.spec },
-          onProgress
+          ...shown
         }
       )
     const description = yield* build.pipe(
@@ -183,7 +192,7 @@ export const indexBuild = Command.make("build", {
     )
     const seconds = ((yield* Clock.currentTimeMillis) - started) / 1000
     yield* Console.log(
-      `${canAnimate ? "\r" : ""}${path}: ${count(description.documents)} passages, ${
+      `${canAnimate ? `\r${" ".repeat(60)}\r` : ""}${path}: ${count(description.documents)} passages, ${
         "terms" in description ? `${count(description.terms)} terms, ${count(description.postings)} postings, ` : ""
       }${size(bytesOf(description))}, built in ${seconds.toFixed(1)} s`
     )

@@ -3,14 +3,14 @@
  *
  * @since 0.1.0
  */
-import { Console, Effect, Schema } from "effect"
+import { Console, Effect, Option, Schema } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import * as QuestionsFile from "../layers/questions/QuestionsFile.ts"
 import * as RetrieverIndex from "../layers/retriever/RetrieverIndex.ts"
 import * as RetrievalBenchmark from "../programs/RetrievalBenchmark.ts"
 import { indexBuild } from "./indexBuild.ts"
 import { indexInstall } from "./indexInstall.ts"
-import { count, describeIndex, friendly } from "./indexView.ts"
+import { bytesOf, count, describeIndex, friendly, size } from "./indexView.ts"
 import { retrieverFlags, retrieverLayer } from "./retrieverFlags.ts"
 import { table } from "./table.ts"
 import { userError } from "./userError.ts"
@@ -72,7 +72,13 @@ const bench = Command.make("bench", {
       (concurrency) => RetrievalBenchmark.speed(queries, { concurrency, topK: input.topK })
     )
     const quality = yield* RetrievalBenchmark.quality(queries, { topK: input.topK })
-    if (input.json) return yield* Console.log(toJson({ questions: queries.length, speeds, quality }))
+    const diskBytes = Option.isSome(input.index)
+      ? bytesOf(yield* RetrieverIndex.describe(input.index.value))
+      : undefined
+    const residentBytes = process.memoryUsage().rss
+    if (input.json) {
+      return yield* Console.log(toJson({ questions: queries.length, speeds, quality, diskBytes, residentBytes }))
+    }
     yield* Console.log(table(
       [
         { heading: "at once", align: "right" },
@@ -96,9 +102,12 @@ const bench = Command.make("bench", {
           quality.allGold.toFixed(3)
         }`
     )
+    yield* Console.log(
+      `${diskBytes === undefined ? "" : `${size(diskBytes)} on disk, `}${size(residentBytes)} of memory in this process`
+    )
   }).pipe(friendly, Effect.provide(retrieverLayer({ ...input, cache: "off" })))).pipe(
     Command.withDescription(
-      "Measure queries a second, latency, recall and the share of questions with all gold passages found."
+      "Measure queries a second, latency, memory, recall and the share of questions with all gold passages found."
     ),
     Command.withShortDescription("Measure a retriever"),
     Command.withExamples([

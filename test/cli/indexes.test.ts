@@ -63,6 +63,10 @@ describe("search-r1 index", () => {
           measured.speeds.map(({ concurrency }: { readonly concurrency: number }) => concurrency),
           [1, 8, 64]
         )
+        const { size } = yield* fs.stat(file)
+        assert.isAtMost(measured.diskBytes, Number(size))
+        assert.isAbove(measured.diskBytes, 0.5 * Number(size))
+        assert.isAbove(measured.residentBytes, 1e6)
       })
     ))
 

@@ -66,6 +66,8 @@ export interface WriteOptions<E> {
   readonly pieceSize?: number | undefined
   /** Told the number of passages after each batch. */
   readonly onProgress?: ((documents: number) => Effect.Effect<void>) | undefined
+  /** Told what is done once all passages are there. */
+  readonly onStage?: ((stage: string) => Effect.Effect<void>) | undefined
 }
 
 /** Embeds passages and appends their vectors, which must all have the same length. */
@@ -148,6 +150,7 @@ export const writeIndex = Effect.fn("IndexFile.write")(function*<E, R, E2>(
     for (const [piece, values] of ends.pieces.entries()) {
       for (const bytes of strides(values.subarray(0, ends.lengthOf(piece)))) yield* writer.grow("offsets", bytes)
     }
+    yield* options.onStage?.("sorting postings") ?? Effect.void
     const described = words === undefined ? undefined : yield* words.finish
     if (vectors !== undefined) yield* adopt(writer, "vectors", vectors)
     const common = { format: 1, documents: ends.length - 1, sections: writer.sections } as const
