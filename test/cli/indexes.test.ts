@@ -1,15 +1,21 @@
+// A build that is killed needs a process.
+// @effect-diagnostics nodeBuiltinImport:off
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, FileSystem } from "effect"
 import { Command } from "effect/cli"
 import { TestConsole } from "effect/testing"
+import { spawn } from "node:child_process"
+import { fileURLToPath } from "node:url"
 import { index } from "../../src/cli/indexes.ts"
 import { search } from "../../src/cli/search.ts"
 import { formatLine } from "../../src/domain/Corpus.ts"
 import { lance } from "../../src/layers/optional/packages.ts"
+import * as RetrieverLance from "../../src/layers/retriever/RetrieverLance.ts"
 import { absence } from "../support/optionalPackage.ts"
 import { passages } from "../support/passages.ts"
 
+const cli = fileURLToPath(new URL("../../src/cli.ts", import.meta.url))
 const lanceAbsence = await absence(lance)
 
 const run = Command.runWith(index, { version: "0" })
@@ -163,6 +169,57 @@ describe("search-r1 index", () => {
           }
           assert.match((yield* Effect.flip(run(["build", corpus, "--out", corpus]))).message, /another file/)
           assert.deepStrictEqual(yield* fs.readDirectory(directory, { recursive: true }), before)
+        })
+      )
+  )
+
+  it.live.skipIf(lanceAbsence !== undefined)(
+    `goes on with an index by LanceDB whose build was killed${lanceAbsence === undefined ? "" : ` (${lanceAbsence})`}`,
+    () =>
+      withCorpus(({ directory, fs }) =>
+        Effect.gen(function*() {
+          const corpus = `${directory}/many.jsonl`
+          const many = Array.from({ length: 12_000 }, (_, row) => ({
+            id: `m${row}`,
+            title: `"Number ${row}"`,
+            text: `own${row} of group ${row % 7}`
+          }))
+          yield* fs.writeFileString(corpus, many.map(formatLine).join("\n"))
+          const args = ["build", corpus, "--engine", "lance", "--embedder", "hashing:256", "--vector-index", "flat"]
+          const written = Effect.orElseSucceed(
+            fs.readDirectory(`${directory}/many.lance.building/passages.lance/data`),
+            () => []
+          )
+          const child = spawn(process.execPath, [cli, "index", ...args], { stdio: "ignore" })
+          const ended = new Promise((resolve) => child.on("exit", (_, signal) => resolve(signal)))
+          yield* written.pipe(
+            Effect.delay("2 millis"),
+            Effect.repeat({ until: (files) => files.length > 1 || child.exitCode !== null })
+          )
+          child.kill("SIGKILL")
+          assert.strictEqual(yield* Effect.promise(() => ended), "SIGKILL")
+          assert.isFalse(yield* fs.exists(`${directory}/many.lance`))
+          const kept = (yield* written).length
+          yield* run(args)
+          yield* run(["verify", `${directory}/many.lance`])
+          const { documents, files } = yield* RetrieverLance.read(`${directory}/many.lance`)
+          assert.strictEqual(documents, many.length)
+          assert.isAbove(kept, 1)
+          assert.isAbove(Object.keys(files).length, 0)
+          yield* runSearch([
+            "own0",
+            "own11999",
+            "--index",
+            `${directory}/many.lance`,
+            "--mode",
+            "words",
+            "--json",
+            "-k",
+            "1"
+          ])
+          const [first, last] = (yield* output).split("\n").slice(-2).map((line) => JSON.parse(line).results[0].id)
+          assert.deepStrictEqual([first, last], ["m0", "m11999"])
+          assert.isFalse(yield* fs.exists(`${directory}/many.lance.building`))
         })
       )
   )
