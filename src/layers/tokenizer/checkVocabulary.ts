@@ -21,7 +21,7 @@ export class VocabularyMismatch extends Schema.TaggedError<VocabularyMismatch>()
   reason: Schema.String
 }) {
   override get message() {
-    return `${this.path}: the tokenizer (${this.tokenizerSize} ids) does not belong to the model (${this.modelSize} ids): ${this.reason}`
+    return `${this.path}: the tokenizer (${this.tokenizerSize} ids) does not belong to the model (${this.modelSize} ids): ${this.reason}. Take the tokenizer's files from where the weights are from`
   }
 }
 
