@@ -3,6 +3,11 @@
  * forward and backward pass, optimizer, generation step and cache. `--shape NAME` runs one shape (`tiny` is for trying it
  * out on a processor), `--device cpu|cuda`, `--storage float32|bfloat16`, `--addon FILE`.
  *
+ * `--all DIR` then goes on with what a card is for, in DIR and by the product's own commands: the main job; three steps of
+ * GRPO with random weights of the first shape, with seconds by phase and the card's busy share; and `--instruct MODEL`
+ * (SmolLM2-135M-Instruct) warmed up and trained over real questions and passages (`--data`, ../shared/data), with exact
+ * match before and after, with search and without. It says what is missing. `--toy` tries all of it out on a processor.
+ *
  * `trainMfu` counts `6 n T + 6 L D S T` operations (n weights, T tokens, S a sequence's length, half of the attention
  * for its mask) against 989 TFLOP/s; `roofline` is the time that the weights and the read part of the cache take at
  * 3.0 TB/s over the time that a step takes.
@@ -26,6 +31,7 @@ import { predict, predictBackward } from "../src/layers/policy/engine/Prediction
 import { read } from "../src/layers/policy/engine/read.ts"
 import { step, type StepSequence } from "../src/layers/policy/engine/Step.ts"
 import { Device } from "../src/services/Device.ts"
+import { missing, runAll } from "./support/gpuJobs.ts"
 
 interface Shape {
   readonly config: ModelConfig
@@ -221,18 +227,38 @@ const measure = Effect.fnUntraced(function*(name: string, shape: Shape) {
   return { ...(yield* timeTraining(network, shape.training, weightCount)), decode }
 })
 
+/** The shape's configuration; a tiny one gets a vocabulary that a tokenizer has. */
+const configOf = (name: string, toy: boolean): ModelConfig => {
+  const shape = shapes[name]
+  if (shape === undefined) throw new RangeError(`there is no shape ${name}: ${Object.keys(shapes).join(", ")}`)
+  return toy ? new ModelConfig({ ...shape.config, vocabularySize: 151_936, precision: "float32" }) : shape.config
+}
+
 export const run = async (args: ReadonlyArray<string>): Promise<Readonly<Record<string, unknown>>> => {
   const { values } = parseArgs({
     args: [...args],
     options: {
-      shape: { type: "string", multiple: true, default: ["0.5B", "3B"] },
+      shape: { type: "string", multiple: true },
       device: { type: "string" },
       storage: { type: "string" },
-      addon: { type: "string" }
+      addon: { type: "string" },
+      all: { type: "string" },
+      data: { type: "string", default: "../shared/data" },
+      instruct: { type: "string" },
+      toy: { type: "boolean", default: false }
     }
   })
+  const names = values.shape ?? (values.toy ? ["tiny"] : ["0.5B", "3B"])
   const storage = values.storage === "float32" || values.storage === "bfloat16" ? values.storage : undefined
   const layer = DeviceTorch.layer({ device: values.device, storage, addon: values.addon })
+  const [first = "0.5B"] = names
+  const jobs = values.all === undefined ? undefined : {
+    directory: values.all,
+    data: values.data,
+    instruct: values.instruct,
+    toy: values.toy,
+    random: { config: configOf(first, values.toy), weights }
+  }
   const program = Effect.gen(function*() {
     const device = yield* Device
     const gpuName = () => {
@@ -240,15 +266,21 @@ export const run = async (args: ReadonlyArray<string>): Promise<Readonly<Record<
       return backend instanceof TorchBackend && backend.isCard ? backend.addon.cardName() : "none"
     }
     const gpu = yield* device.run(gpuName)
+    const lacking = jobs === undefined ? [] : missing(jobs, gpu === "none" ? undefined : gpu)
+    if (lacking.length > 0) {
+      yield* say(`--all needs what is missing here:\n${lacking.map((line) => `- ${line}`).join("\n")}`)
+      return { gpu, missing: lacking }
+    }
     const result: Record<string, unknown> = { gpu, storage: device.capabilities.storage }
-    for (const name of values.shape) {
+    for (const name of names) {
       const shape = shapes[name]
       if (shape === undefined) return yield* Effect.die(`there is no shape ${name}: ${Object.keys(shapes).join(", ")}`)
       const measured = yield* Effect.scoped(measure(name, shape))
-      if (name === values.shape[0]) Object.assign(result, { shape: name }, measured)
+      if (name === names[0]) Object.assign(result, { shape: name }, measured)
       else result[name] = measured
     }
     return result
   })
-  return Effect.runPromise(program.pipe(Effect.provide(layer.pipe(Layer.provide(NodeServices.layer)))))
+  const measured = await Effect.runPromise(program.pipe(Effect.provide(layer.pipe(Layer.provide(NodeServices.layer)))))
+  return jobs === undefined || "missing" in measured ? measured : { ...measured, ...(await runAll(jobs)) }
 }

@@ -122,7 +122,7 @@ export interface Addon {
 }
 
 const isAddon = (value: unknown): value is Addon =>
-  typeof value === "object" && value !== null && "op" in value && "call" in value && "torchVersion" in value
+  typeof value === "object" && value !== null && "op" in value && "call" in value && "runProgram" in value
 
 /**
  * Loads a built addon into this thread. Throws where the file, or the PyTorch that it was built against, is gone.
@@ -132,6 +132,6 @@ const isAddon = (value: unknown): value is Addon =>
  */
 export const loadAddon = (file: string): Addon => {
   const loaded: unknown = createRequire(import.meta.url)(file)
-  if (!isAddon(loaded)) throw new TypeError(`${file} is not the torch addon of this package`)
+  if (!isAddon(loaded)) throw new TypeError(`${file} is not the torch addon of this version of the package`)
   return loaded
 }
