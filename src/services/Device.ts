@@ -18,7 +18,7 @@ export class OutOfDeviceMemory extends Schema.TaggedError<OutOfDeviceMemory>()("
   limitBytes: Schema.Finite
 }) {
   override get message() {
-    return `${this.device} is out of memory: ${this.requestedBytes} bytes requested, ${this.usedBytes} of ${this.limitBytes} in use`
+    return `${this.device} is out of memory: ${this.requestedBytes} bytes requested, ${this.usedBytes} of ${this.limitBytes} in use. Ask for less at once (shorter texts, fewer sessions, smaller micro-batches), or take a smaller model or a device with more memory`
   }
 }
 

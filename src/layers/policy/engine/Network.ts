@@ -5,8 +5,8 @@
  */
 import { Effect, Option, type Scope, Stream } from "effect"
 import { contextLength, type ModelConfig } from "../../../domain/ModelConfig.ts"
-import { tensors, type TensorSpec } from "../../../domain/ModelTensors.ts"
-import { Device, type DeviceError } from "../../../services/Device.ts"
+import { elements, tensors, type TensorSpec } from "../../../domain/ModelTensors.ts"
+import { Device, type DeviceError, OutOfDeviceMemory } from "../../../services/Device.ts"
 import type { Network } from "./Packed.ts"
 import { mismatch, type NamedWeights, ParameterMismatch, Parameters } from "./Parameters.ts"
 import { read } from "./read.ts"
@@ -27,6 +27,12 @@ export const make = Effect.fn("Network.make")(function*<E>(
   const device = yield* Device
   const specs = options?.specs ?? tensors(config)
   const byName = new Map(specs.map((spec) => [spec.name, spec]))
+  // Said before minutes of reading rather than after.
+  const { bytes, limitBytes } = yield* device.memory
+  const requestedBytes = specs.reduce((sum, { shape }) => sum + 4 * elements(shape), 0)
+  if (bytes + requestedBytes > limitBytes) {
+    return yield* new OutOfDeviceMemory({ device: device.name, requestedBytes, usedBytes: bytes, limitBytes })
+  }
   const parameters = yield* Effect.acquireRelease(
     Effect.sync(() => new Parameters(specs)),
     (parameters) => Effect.ignore(device.run(() => parameters.dispose()))

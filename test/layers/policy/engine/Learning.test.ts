@@ -6,8 +6,9 @@ import * as Batch from "../../../../src/domain/Batch.ts"
 import * as Loss from "../../../../src/domain/Loss.ts"
 import { ModelConfig } from "../../../../src/domain/ModelConfig.ts"
 import * as ModelInit from "../../../../src/domain/ModelInit.ts"
-import { tensors } from "../../../../src/domain/ModelTensors.ts"
+import { parameterCount, tensors } from "../../../../src/domain/ModelTensors.ts"
 import { greedy } from "../../../../src/domain/Sampling.ts"
+import * as DeviceCpu from "../../../../src/layers/device/DeviceCpu.ts"
 import * as DeviceWasm from "../../../../src/layers/device/DeviceWasm.ts"
 import * as Weights from "../../../../src/layers/model/Weights.ts"
 import * as Engine from "../../../../src/layers/policy/engine/Engine.ts"
@@ -284,7 +285,20 @@ describe.skipIf(noModels !== undefined)("a device that is too small", () => {
         assert.strictEqual(before, sequences.length)
         const none = yield* Effect.flip(updateWithin(6e6))
         assert.strictEqual(none._tag, "OutOfDeviceMemory")
-        assert.match(none.message, /^wasm is out of memory: \d+ bytes requested, \d+ of 6000000 in use$/)
+        assert.match(
+          none.message,
+          /^wasm is out of memory: \d+ bytes requested, \d+ of 6000000 in use\. Ask for less at once/
+        )
+        // A model that does not fit is refused before it is read.
+        const { config } = yield* Weights.read(model(name))
+        const unread = { config, tensors: Stream.die("its weights were read") }
+        const early = yield* Effect.flip(
+          Engine.make(unread, byteTokenizer(config.vocabularySize)).pipe(
+            Effect.scoped,
+            Effect.provide(DeviceCpu.layer({ limitBytes: 2e6 }))
+          )
+        )
+        assert.include(early.message, `${4 * parameterCount(config)} bytes requested, 0 of 2000000 in use`)
       }).pipe(Effect.provide(NodeServices.layer)),
     30_000
   )
