@@ -1,6 +1,6 @@
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, FileSystem, Layer, Schema, Stream } from "effect"
+import { Deferred, Effect, Fiber, FileSystem, Layer, Schema, Stream } from "effect"
 import { formatLine } from "../../../src/domain/Corpus.ts"
 import { Document } from "../../../src/domain/Document.ts"
 import { analyze } from "../../../src/domain/EnglishAnalyzer.ts"
@@ -252,6 +252,37 @@ describe("RetrieverBm25", () => {
         const broken = Stream.concat(Stream.make(passages), Stream.fail("broken" as const))
         assert.strictEqual(yield* Effect.flip(RetrieverBm25.build(broken, `${directory}/x.idx`)), "broken")
         assert.deepStrictEqual(yield* fs.readDirectory(directory), [])
+      })
+    ))
+
+  it.live("removes what a killed build of the same index left, and nothing else", () =>
+    inDirectory((directory, fs) =>
+      Effect.gen(function*() {
+        const path = `${directory}/x.idx`
+        const begun = yield* Deferred.make<void>()
+        const slow = Stream.concat(
+          Stream.make(passages),
+          Stream.fromEffect(Effect.andThen(Deferred.succeed(begun, undefined), Effect.never))
+        )
+        const running = yield* Effect.forkChild(RetrieverBm25.build(slow, path, { pieceSize: 1 }))
+        yield* Deferred.await(begun)
+        const made = (yield* fs.readDirectory(directory)).toSorted()
+        assert.lengthOf(made, 2)
+        // what the same process leaves when it is killed: no process has this number
+        const left = made.map((name) => name.replace(`.${process.pid}.`, ".4194305."))
+        const others = [
+          "x.idx.tmp",
+          "y.idx.4194305.tmp",
+          ...made.map((name) => name.replace("x.idx.", "x.idx.elsewhere."))
+        ]
+        for (const name of [...left, ...others]) yield* fs.writeFileString(`${directory}/${name}`, "left")
+        yield* RetrieverBm25.build(Stream.make(passages), path)
+        assert.deepStrictEqual(
+          (yield* fs.readDirectory(directory)).toSorted(),
+          ["x.idx", ...made, ...others].toSorted()
+        )
+        yield* Fiber.interrupt(running)
+        assert.deepStrictEqual((yield* fs.readDirectory(directory)).toSorted(), ["x.idx", ...others].toSorted())
       })
     ))
 

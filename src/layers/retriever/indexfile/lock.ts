@@ -14,7 +14,13 @@ import { IndexIo } from "./errors.ts"
  */
 export const fileName = "building.pid"
 
-const alive = (pid: number): boolean => {
+/**
+ * Whether a process of this machine runs.
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const alive = (pid: number): boolean => {
   if (!Number.isSafeInteger(pid) || pid <= 0) return false
   try {
     process.kill(pid, 0)

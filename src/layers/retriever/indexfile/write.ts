@@ -9,13 +9,13 @@ import { Effect, FileSystem, type Path, Schema, Stream } from "effect"
 import { crc32 } from "node:zlib"
 import { contents, type Document } from "../../../domain/Document.ts"
 import type { EmbedderSpec } from "../../../domain/EmbedderSpec.ts"
-import * as AtomicFile from "../../atomicFile.ts"
 import { Growing } from "../bm25/growing.ts"
 import type { Bm25Parameters } from "../bm25/postings.ts"
 import * as WordsWriter from "../bm25/writeWords.ts"
 import { IndexIo } from "./errors.ts"
 import { type Description, DescriptionJson, magic } from "./format.ts"
 import * as Replaceable from "./replaceable.ts"
+import * as Staged from "./staged.ts"
 import { adopt, type Aside, aside, strides, Writer } from "./writer.ts"
 
 const encoder = new TextEncoder()
@@ -115,7 +115,7 @@ export const writeIndex = Effect.fn("IndexFile.write")(function*<E, R, E2>(
     const fs = yield* FileSystem.FileSystem
     const io = Effect.mapError((error: { readonly message: string }) => new IndexIo({ path, reason: error.message }))
     yield* Replaceable.file(path)
-    const { commit, temporary } = yield* io(AtomicFile.stage(path))
+    const { commit, temporary } = yield* io(Staged.stage(path))
     const file = yield* io(fs.open(temporary, { flag: "w" }))
     const writer = new Writer((bytes) => io(file.writeAll(bytes)))
     const words = options.words === null
