@@ -7,7 +7,7 @@
 import * as NodeWorker from "@effect/platform-node/NodeWorker"
 import { Deferred, Effect, type FileSystem, Layer, Option, type Path } from "effect"
 import { RpcClient } from "effect/rpc"
-import { Worker } from "node:worker_threads"
+import { SHARE_ENV, Worker } from "node:worker_threads"
 import { Critic } from "../../services/Critic.ts"
 import { Optimizer } from "../../services/Optimizer.ts"
 import { Policy } from "../../services/Policy.ts"
@@ -54,7 +54,8 @@ const makeThread = (ended: Deferred.Deferred<string>) => {
   let thread: Worker | undefined
   const spawn = () => {
     if (thread !== undefined) throw new Error("the engine's thread has ended")
-    const worker = new Worker(workerUrl)
+    // Libraries that a device loads there read their settings from the environment of the process.
+    const worker = new Worker(workerUrl, { env: SHARE_ENV })
     const end = (reason: string) => Deferred.doneUnsafe(ended, Effect.succeed(reason))
     worker.once("error", (cause) => end(cause instanceof Error ? cause.message : String(cause)))
     worker.once("exit", (code) => end(`it exited with code ${code}`))

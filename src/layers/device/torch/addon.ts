@@ -125,12 +125,22 @@ const isAddon = (value: unknown): value is Addon =>
   typeof value === "object" && value !== null && "op" in value && "call" in value && "runProgram" in value
 
 /**
+ * PyTorch's threads wait for the next loop of theirs without sleeping: by their own measure for milliseconds, in which
+ * they take the processor from whoever works. What lies between two loops of one computation takes microseconds.
+ */
+const waitShortly = (): void => {
+  const { env } = process
+  if (env.OMP_WAIT_POLICY === undefined && env.GOMP_SPINCOUNT === undefined) env.GOMP_SPINCOUNT = "1000"
+}
+
+/**
  * Loads a built addon into this thread. Throws where the file, or the PyTorch that it was built against, is gone.
  *
  * @category constructors
  * @since 0.1.0
  */
 export const loadAddon = (file: string): Addon => {
+  waitShortly()
   const loaded: unknown = createRequire(import.meta.url)(file)
   if (!isAddon(loaded)) throw new TypeError(`${file} is not the torch addon of this version of the package`)
   return loaded

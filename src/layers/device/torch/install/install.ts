@@ -46,8 +46,12 @@ const flags = [
 /**
  * Our operators share out their work as PyTorch does, on its own OpenMP, whose functions are found when the addon is
  * loaded. It is GCC's; what clang would call is another library's, so that there they stay on one thread.
+ *
+ * GCC follows the ends of an exponential's range into what comes behind and divides there by a constant, for all lanes of a
+ * vector: numbers near 0 take ten times as long as others. Without threading of jumps it does not.
  */
-const parallel = (compiler: string): string => /clang/i.test(compiler) ? "-fopenmp-simd" : "-fopenmp"
+const flagsOf = (compiler: string): ReadonlyArray<string> =>
+  /clang/i.test(compiler) ? ["-fopenmp-simd"] : ["-fopenmp", "-fno-thread-jumps"]
 
 const writable = (directory: string) => (cause: { readonly message: string }) =>
   new TorchInstallError({
@@ -190,7 +194,7 @@ export const install = Effect.fn("DeviceTorch.install")(function*(options: Torch
   const includes = [path.join(torch.directory, "include"), path.join(torch.directory, "include/torch/csrc/api/include")]
   const compile = [
     ...flags,
-    parallel(compiler.version),
+    ...flagsOf(compiler.version),
     ...(cuda === undefined ? [] : ["-DSEARCH_R1_CUDA"]),
     ...[yield* nodeHeaders, ...includes, ...(cuda?.include ?? [])].flatMap((directory) => ["-isystem", directory])
   ]
