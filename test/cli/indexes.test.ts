@@ -38,6 +38,27 @@ const withCorpus = <A, E>(
     return yield* use({ corpus, directory, fs })
   }).pipe(Effect.provide([NodeServices.layer, TestConsole.layer]))
 
+/** What another process prints that searches an index. */
+const searching = (query: string, path: string) =>
+  Effect.callback<string>((resume) => {
+    const child = spawn(process.execPath, [
+      cli,
+      "search",
+      query,
+      "--index",
+      path,
+      "--mode",
+      "words",
+      "--json",
+      "-k",
+      "1"
+    ])
+    let printed = ""
+    child.stdout.on("data", (bytes: Buffer) => (printed += bytes.toString("utf8")))
+    child.on("close", () => resume(Effect.succeed(printed)))
+    return Effect.sync(() => child.kill("SIGKILL"))
+  })
+
 const output = Effect.map(TestConsole.logLines, (lines) => lines.map(String).join("\n"))
 
 describe("search-r1 index", () => {
@@ -179,12 +200,13 @@ describe("search-r1 index", () => {
       withCorpus(({ directory, fs }) =>
         Effect.gen(function*() {
           const corpus = `${directory}/many.jsonl`
-          const many = Array.from({ length: 12_000 }, (_, row) => ({
+          const many = Array.from({ length: 6000 }, (_, row) => ({
             id: `m${row}`,
             title: `"Number ${row}"`,
             text: `own${row} of group ${row % 7}`
           }))
           yield* fs.writeFileString(corpus, many.map(formatLine).join("\n"))
+          const path = `${directory}/many.lance`
           const args = ["build", corpus, "--engine", "lance", "--embedder", "hashing:256", "--vector-index", "flat"]
           const written = Effect.orElseSucceed(
             fs.readDirectory(`${directory}/many.lance.building/passages.lance/data`),
@@ -198,17 +220,17 @@ describe("search-r1 index", () => {
           )
           child.kill("SIGKILL")
           assert.strictEqual(yield* Effect.promise(() => ended), "SIGKILL")
-          assert.isFalse(yield* fs.exists(`${directory}/many.lance`))
+          assert.isFalse(yield* fs.exists(path))
           const kept = (yield* written).length
           yield* run(args)
-          yield* run(["verify", `${directory}/many.lance`])
-          const { documents, files } = yield* RetrieverLance.read(`${directory}/many.lance`)
+          yield* run(["verify", path])
+          const { documents, files } = yield* RetrieverLance.read(path)
           assert.strictEqual(documents, many.length)
           assert.isAbove(kept, 1)
           assert.isAbove(Object.keys(files).length, 0)
           yield* runSearch([
             "own0",
-            "own11999",
+            "own5999",
             "--index",
             `${directory}/many.lance`,
             "--mode",
@@ -218,7 +240,10 @@ describe("search-r1 index", () => {
             "1"
           ])
           const [first, last] = (yield* output).split("\n").slice(-2).map((line) => JSON.parse(line).results[0].id)
-          assert.deepStrictEqual([first, last], ["m0", "m11999"])
+          assert.deepStrictEqual([first, last], ["m0", "m5999"])
+          // while this process has read it, others do
+          const others = yield* Effect.all([searching("own7", path), searching("own8", path)], { concurrency: 2 })
+          assert.deepStrictEqual(others.map((line) => JSON.parse(line).results[0].id), ["m7", "m8"])
           assert.isFalse(yield* fs.exists(`${directory}/many.lance.building`))
         })
       )
