@@ -115,4 +115,17 @@ describe("search-r1 device", () => {
         }).pipe(Effect.scoped, Effect.provide([NodeServices.layer, TestConsole.layer]))
     )
   }
+
+  it.effect.skipIf(process.platform !== "linux")(
+    "device install says that its directory cannot be written",
+    () =>
+      Effect.gen(function*() {
+        const { root } = yield* machineWith({})
+        const fs = yield* FileSystem.FileSystem
+        yield* fs.writeFileString(`${root}/file`, "")
+        const own = ConfigProvider.layer(ConfigProvider.fromUnknown({ SEARCH_R1_CACHE: `${root}/file/cache` }))
+        const error = yield* Effect.flip(run("install", "tensorflow").pipe(Effect.provide(own)))
+        assert.include(error.message, `${root}/file/cache cannot be written (ENOTDIR). Set SEARCH_R1_CACHE`)
+      }).pipe(Effect.scoped, Effect.provide([NodeServices.layer, TestConsole.layer]))
+  )
 })

@@ -70,10 +70,21 @@ export const packageFor = (
   )
 }
 
+/** A directory that cannot be written, with the system's word for why. */
+const unwritable = (directory: string) => (cause: unknown): InstallError => {
+  const own = cause instanceof Error ? cause : new Error(String(cause))
+  const code = /\b(E[A-Z]{3,})\b/u.exec(`${String(own.cause)} ${own.message}`)?.[1]
+  return new InstallError({
+    lacks: "writable",
+    reason: `${directory} cannot be written (${code ?? own.message})`,
+    mend: "Set SEARCH_R1_CACHE to another directory"
+  })
+}
+
 const checkSpace = Effect.fnUntraced(function*(directory: string, bytes: number) {
   const { bavail, bsize } = yield* Effect.tryPromise({
     try: () => statfs(directory),
-    catch: (cause) => new InstallError({ lacks: "writable", reason: String(cause), mend: "Set SEARCH_R1_CACHE" })
+    catch: unwritable(directory)
   })
   const gigabytes = (n: number) => (n / 1e9).toFixed(1)
   if (bavail * bsize < bytes) {
@@ -231,12 +242,10 @@ export const install = Effect.fn("TensorFlow.install")(
       }
     }
     const parent = path.dirname(target)
-    const unwritable = (cause: { readonly message: string }) =>
-      new InstallError({ lacks: "writable", reason: cause.message, mend: "Set SEARCH_R1_CACHE to another directory" })
-    yield* fs.makeDirectory(parent, { recursive: true }).pipe(Effect.mapError(unwritable))
+    yield* fs.makeDirectory(parent, { recursive: true }).pipe(Effect.mapError(unwritable(parent)))
     yield* checkSpace(parent, options.from === undefined ? 2.5e9 : 0.6e9)
     const directory = yield* fs.makeTempDirectoryScoped({ directory: parent, prefix: "tensorflow-" }).pipe(
-      Effect.mapError(unwritable)
+      Effect.mapError(unwritable(parent))
     )
     yield* options.report(`installing ${packageName}@${tf.version_core}`)
     yield* npmInstall(directory, packageName)
