@@ -101,7 +101,7 @@ export const make = Effect.fn("Engine.make")(function*<E>(
     return {
       values: (sequences) => CriticLearner.values(learner, sequences, scoreTokens),
       update: (batch, update) => Effect.map(CriticLearner.update(learner, batch, update), (metrics) => ({ metrics })),
-      state: Snapshot.state(learner, 0),
+      state: Snapshot.state(learner, () => 0),
       restore: (state) => Effect.asVoid(Snapshot.restore(learner, state))
     } satisfies Critic["Service"]
   })
@@ -125,7 +125,7 @@ export const make = Effect.fn("Engine.make")(function*<E>(
         PolicyLearner.update(actor, batch, update, () => {
           version++
         }).pipe(Effect.map((metrics) => ({ metrics, policyVersion: version }))),
-      state: Effect.suspend(() => Snapshot.state(actor, version)),
+      state: Snapshot.state(actor, () => version),
       restore: (state) =>
         Effect.map(Snapshot.restore(actor, state), (saved) => {
           version = saved

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { Effect, type Scope } from "effect"
+import { Effect, type Scope, Semaphore } from "effect"
 import type { AdamW } from "../../../domain/AdamW.ts"
 import type { MiniBatch } from "../../../domain/Batch.ts"
 import { addMetrics } from "../../../domain/Loss.ts"
@@ -24,7 +24,7 @@ import { read } from "./read.ts"
 
 /**
  * A network that learns. `memory` remembers across updates how much the device can hold; `broken` tells that a step
- * ended half-way.
+ * ended half-way. Updates, saving and restoring take turns: each sees the parameters of one version.
  *
  * @category models
  * @since 0.1.0
@@ -35,6 +35,7 @@ export interface Learner {
   readonly network: Network
   readonly adam: AdamState
   readonly memory: { maxTokens: number; keep: Keep }
+  readonly turn: Semaphore.Semaphore
   broken: boolean
 }
 
@@ -55,6 +56,7 @@ export const make = (
       network,
       adam: new AdamState(),
       memory: { maxTokens: Number.POSITIVE_INFINITY, keep: options?.checkpointing === true ? "inputs" : "everything" },
+      turn: Semaphore.makeUnsafe(1),
       broken: false
     })),
     (learner) => Effect.ignore(device.run(() => learner.adam.dispose()))
@@ -186,7 +188,7 @@ export const update = Effect.fn("Learner.update")(function*(
     const metrics = yield* attempt()
     if (metrics !== undefined) return metrics
   }
-})
+}, (update, learner) => learner.turn.withPermit(update))
 
 /**
  * Fails unless every sequence has what a loss needs.

@@ -38,7 +38,7 @@ const secondMoment = (name: string): string => `adam.v/${name}`
  */
 export const state = Effect.fn("Snapshot.state")(function*(
   learner: Learner,
-  version: number
+  version: () => number
 ): Effect.fn.Return<LearnerState, LearnerError> {
   const { adam, device, kind, network } = learner
   const blobs: Record<string, Uint8Array> = {}
@@ -56,8 +56,8 @@ export const state = Effect.fn("Snapshot.state")(function*(
     }
   })
   yield* Effect.mapError(all, toLearnerError)
-  return { info: { format: 1, network: kind, step: adam.step, version }, blobs }
-})
+  return { info: { format: 1, network: kind, step: adam.step, version: version() }, blobs }
+}, (state, learner) => learner.turn.withPermit(state))
 
 const check = (specs: ReadonlyArray<TensorSpec>, blobs: LearnerState["blobs"], step: number): string | undefined => {
   for (const { name, shape } of specs) {
@@ -93,6 +93,8 @@ export const restore = Effect.fn("Snapshot.restore")(function*(
   const { specs } = network.parameters
   const reason = check(specs, blobs, saved.step)
   if (reason !== undefined) return yield* new StateMismatch({ reason })
+  // So it stays where this is interrupted.
+  learner.broken = true
   const values = (name: string) => toFloats(blobs[name] ?? new Uint8Array())
   yield* Effect.forEach(specs, ({ name, shape }) =>
     device.run(() => {
@@ -105,4 +107,4 @@ export const restore = Effect.fn("Snapshot.restore")(function*(
   adam.step = saved.step
   learner.broken = false
   return saved.version
-})
+}, (restored, learner) => learner.turn.withPermit(restored))

@@ -188,6 +188,25 @@ describe.skipIf(noModels !== undefined)(`the learner on ${fastest.name}`, () => 
       assert.deepStrictEqual(yield* engine.optimizer.state, saved)
     }).pipe(provide))
 
+  it.effect("updates, saving and restoring that are asked for at once take turns", () =>
+    Effect.gen(function*() {
+      const slices = { ...options, microBatch: { maxTokens: 48 } }
+      const saved = yield* Effect.scoped(Effect.gen(function*() {
+        const { engine } = yield* start()
+        for (let i = 0; i < 2; i++) yield* engine.optimizer.update(batch(), slices)
+        return yield* engine.optimizer.state
+      }))
+      const { engine } = yield* start()
+      const { restore, state, update } = engine.optimizer
+      const first = yield* state
+      const [, , found, , after] = yield* Effect.all(
+        [update(batch(), slices), update(batch(), slices), state, restore(first), state],
+        { concurrency: "unbounded" }
+      )
+      assert.deepStrictEqual(found, saved)
+      assert.deepStrictEqual(after, first)
+    }).pipe(provide))
+
   it.effect("a gradient that is not finite is reported and changes nothing", () =>
     Effect.gen(function*() {
       const { engine } = yield* start()
