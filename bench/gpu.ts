@@ -282,5 +282,6 @@ export const run = async (args: ReadonlyArray<string>): Promise<Readonly<Record<
     return result
   })
   const measured = await Effect.runPromise(program.pipe(Effect.provide(layer.pipe(Layer.provide(NodeServices.layer)))))
+  if ("missing" in measured) process.exitCode = 1
   return jobs === undefined || "missing" in measured ? measured : { ...measured, ...(await runAll(jobs)) }
 }
