@@ -4,7 +4,10 @@
  *
  * @since 0.1.0
  */
-import { Effect, type FileSystem, Layer, type Path } from "effect"
+// How many processors there are has no counterpart in Effect.
+// @effect-diagnostics nodeBuiltinImport:off
+import { Effect, type FileSystem, Layer, type Path, Semaphore } from "effect"
+import { availableParallelism } from "node:os"
 import type { ScoredDocument } from "../../domain/Document.ts"
 import { Embedder } from "../../services/Embedder.ts"
 import { Retriever, type RetrieverError, RetrieverFailed, RetrieverUnexpectedShape } from "../../services/Retriever.ts"
@@ -56,8 +59,11 @@ const refusal = ({ fullText, vectors }: Description, mode: Mode): string | undef
 const defaultMode = ({ fullText, vectors }: Description): Mode =>
   vectors === null ? "words" : fullText === null ? "ann" : "hybrid"
 
-/** LanceDB has its own threads: so many searches of a batch are under way at once. */
-const concurrency = 16
+/**
+ * LanceDB has its own threads: so many searches are under way at once, and the others wait for their turn. Given more,
+ * LanceDB leaves the first of them until the last.
+ */
+const concurrency = Math.max(8, 4 * availableParallelism())
 
 const make = (
   { byVector, byWords, description, passages }: Opening.OpenIndex,
@@ -65,6 +71,7 @@ const make = (
   embedder: Embedder["Service"] | undefined,
   options: Options | undefined
 ): Retriever["Service"] => {
+  const turns = Semaphore.makeUnsafe(concurrency)
   const attempt = <A>(evaluate: () => Promise<A>) =>
     Effect.tryPromise({ try: evaluate, catch: (cause) => new RetrieverFailed({ retriever: name, cause }) })
 
@@ -101,7 +108,7 @@ const make = (
       const vectors = yield* vectorsOf(queries)
       const found = yield* Effect.forEach(
         queries,
-        (query, index) => attempt(() => hits(query, vectors[index], topK)),
+        (query, index) => turns.withPermit(attempt(() => hits(query, vectors[index], topK))),
         { concurrency }
       )
       const documents = yield* attempt(() => passages.get(found.flatMap((rows) => rows.map(({ row }) => row))))
