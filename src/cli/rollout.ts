@@ -8,6 +8,7 @@ import { Command, Flag } from "effect/cli"
 import * as Metrics from "../domain/Metrics.ts"
 import type { Failed, ScoredTrajectory } from "../domain/Outcome.ts"
 import * as Presets from "../domain/Presets.ts"
+import * as RetrieverMemory from "../layers/retriever/RetrieverMemory.ts"
 import * as RewardExactMatch from "../layers/reward/RewardExactMatch.ts"
 import * as RewardF1 from "../layers/reward/RewardF1.ts"
 import * as RewardFormat from "../layers/reward/RewardFormat.ts"
@@ -161,6 +162,10 @@ const rewardLayer = (input: Input) => {
   }
 }
 
+/** One generation without search asks no engine, unless its prompt shows passages. */
+const searched = (input: Input) =>
+  input.noSearch && input.template !== "rag" ? RetrieverMemory.layer({}) : retrieverLayer(input)
+
 /**
  * @category commands
  * @since 0.1.0
@@ -203,7 +208,7 @@ export const rollout = Command.make("rollout", flags, (input) =>
       })),
       Effect.provide([
         policy,
-        retrieverLayer(input),
+        searched(input),
         rewardLayer(input),
         FairScheduler.layer
       ])

@@ -12,6 +12,7 @@ import * as Pretrained from "../layers/model/Pretrained.ts"
 import * as PolicyEngine from "../layers/policy/PolicyEngine.ts"
 import * as QuestionsFile from "../layers/questions/QuestionsFile.ts"
 import * as RetrieverLunr from "../layers/retriever/RetrieverLunr.ts"
+import * as RetrieverMemory from "../layers/retriever/RetrieverMemory.ts"
 import * as RetrieverRandom from "../layers/retriever/RetrieverRandom.ts"
 import * as RewardConfigured from "../layers/reward/RewardConfigured.ts"
 import * as RunLogFileSystem from "../layers/runlog/RunLogFileSystem.ts"
@@ -63,12 +64,16 @@ export const engineOf = (config: RunConfig, options?: { readonly learning?: bool
  * @since 0.1.0
  */
 export const retrieverOf = (
-  { retriever, seed }: RunConfig
+  { retriever, rollout, seed }: RunConfig
 ): Layer.Layer<Retriever, CliError.UserError, FileSystem.FileSystem | Path.Path> => {
   const { corpus, kind, url } = retriever
   const cache = retriever.cache === 0 ? "off" : "memory"
   const cacheCapacity = retriever.cache
   const failure = (message: string, hint: string) => Layer.effectContext(Effect.fail(userError(message, hint)))
+  // one generation without search asks no engine
+  if (!rollout.doSearch && rollout.template !== "rag" && corpus === null && url === null) {
+    return RetrieverMemory.layer({})
+  }
   if (kind === "remote" && url === null) {
     return failure(
       "A run with a remote retriever needs its address: set retriever.url.",

@@ -47,6 +47,14 @@ describe("search-r1 rollout", () => {
       assert.closeTo(metrics["reward/total/mean"], 0.8, 1e-12)
     }).pipe(Effect.provide(NodeServices.layer)))
 
+  it.effect("asks for no engine where nothing is searched, but for passages up front", () =>
+    Effect.gen(function*() {
+      const policy = ["--questions", questions, "--script", script, "--no-search", "--limit", "2"]
+      yield* run(...policy, "--json")
+      assert.strictEqual(JSON.parse(yield* logs)["env/number_of_valid_search"], 0)
+      assert.include(yield* message(...policy, "--template", "rag"), "What shall be searched?")
+    }).pipe(Effect.provide(NodeServices.layer)))
+
   it.effect("shows trajectories and a table, without colour where there is no terminal", () =>
     Effect.gen(function*() {
       yield* run(...demoFlags, "--limit", "3", "--show", "1")
