@@ -63,7 +63,7 @@ const defaultMode = ({ fullText, vectors }: Description): Mode =>
  * LanceDB has its own threads: so many searches are under way at once, and the others wait for their turn. Given more,
  * LanceDB leaves the first of them until the last.
  */
-const concurrency = Math.max(8, 4 * availableParallelism())
+const concurrency = Math.max(16, 8 * availableParallelism())
 
 const make = (
   { byVector, byWords, description, passages }: Opening.OpenIndex,
