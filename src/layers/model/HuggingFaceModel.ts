@@ -20,7 +20,7 @@ import {
 } from "./ModelFileErrors.ts"
 import * as Safetensors from "./Safetensors.ts"
 import { type TensorEntry, tensorTypes } from "./SafetensorsHeader.ts"
-import type { Tensor, Weights } from "./Weights.ts"
+import type { Tensor, Weights } from "./WeightStream.ts"
 
 /**
  * Names of the files of the layout.

@@ -8,7 +8,7 @@ import { maxLayers, ModelConfig } from "../../domain/ModelConfig.ts"
 import * as ModelTensors from "../../domain/ModelTensors.ts"
 import * as FileBytes from "./FileBytes.ts"
 import { fromPlatform, ModelFileInvalid, ModelFileTruncated, type ModelLoadError } from "./ModelFileErrors.ts"
-import type { Tensor, Weights } from "./Weights.ts"
+import type { Tensor, Weights } from "./WeightStream.ts"
 
 /** "ak42" in little-endian ASCII, with which all versions but the legacy one begin. */
 const magic = 0x616b3432

@@ -3,36 +3,15 @@
  *
  * @since 0.1.0
  */
-import { Effect, FileSystem, Path, type Stream } from "effect"
-import type { ModelConfig } from "../../domain/ModelConfig.ts"
-import type { TensorSpec } from "../../domain/ModelTensors.ts"
+import { Effect, FileSystem, Path } from "effect"
 import * as HuggingFaceModel from "./HuggingFaceModel.ts"
-export { save, type SaveOptions } from "./HuggingFaceWriter.ts"
 import * as Llama2c from "./Llama2c.ts"
 import { locate } from "./location.ts"
 import { fromPlatform, ModelFileMissing, type ModelLoadError } from "./ModelFileErrors.ts"
+import type { Weights } from "./WeightStream.ts"
 
-/**
- * A weight in float32, row by row.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Tensor extends TensorSpec {
-  readonly data: Float32Array
-}
-
-/**
- * A model that can be loaded. `tensors` reads each weight of `ModelTensors.tensors(config)` once, in that order and one
- * at a time, and can be run again.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Weights {
-  readonly config: ModelConfig
-  readonly tensors: Stream.Stream<Tensor, ModelLoadError>
-}
+export { save, type SaveOptions } from "./HuggingFaceWriter.ts"
+export type { Tensor, Weights } from "./WeightStream.ts"
 
 /**
  * Finds the llama2.c weights of a folder: the one `.bin` file that is no tokenizer and no pickle of PyTorch.
@@ -44,8 +23,9 @@ const llama2cFile = (names: ReadonlyArray<string>): string | undefined => {
 
 /**
  * Opens a model: a folder in Hugging Face's layout (`config.json` and safetensors, whole or sharded), a llama2.c `.bin`
- * file, or a folder with one, named by a path (`~` is the home directory) or a `file:` address. All of the configuration and the names, types, shapes and places of all tensors are
- * checked before this succeeds; numbers are read by the stream.
+ * file, or a folder with one, named by a path (`~` is the home directory) or a `file:` address. All of the configuration
+ * and the names, types, shapes and places of all tensors are checked before this succeeds; numbers are read by the
+ * stream.
  *
  * @category constructors
  * @since 0.1.0
