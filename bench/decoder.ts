@@ -1,5 +1,5 @@
 /** The decoders that benchmarks compute: Llama-style, tied, as many key-value heads as heads. */
-import { ModelConfig } from "../src/domain/ModelConfig.ts"
+import { type ModelConfig, plainLlama } from "../src/domain/ModelConfig.ts"
 
 export interface Shape {
   readonly dim: number
@@ -17,25 +17,10 @@ export const large: Shape = { dim: 512, layers: 8, heads: 8, vocabulary: 8192 }
 export const trainedLength = 160
 
 export const config = (shape: Shape): ModelConfig =>
-  new ModelConfig({
-    architecture: "llama",
+  plainLlama({
     vocabularySize: shape.vocabulary,
     hiddenSize: shape.dim,
-    intermediateSize: 3 * shape.dim,
     layers: shape.layers,
     heads: shape.heads,
-    keyValueHeads: shape.heads,
-    headDim: shape.dim / shape.heads,
-    maxPositions: 1024,
-    slidingWindow: null,
-    rmsNormEps: 1e-6,
-    ropeTheta: 10_000,
-    ropeScaling: null,
-    tieWordEmbeddings: true,
-    attentionBias: false,
-    bosTokenIds: [],
-    eosTokenIds: [],
-    padTokenId: null,
-    precision: "float32",
-    others: {}
+    maxPositions: 1024
   })

@@ -162,9 +162,10 @@ const rewardLayer = (input: Input) => {
   }
 }
 
-/** One generation without search asks no engine, unless its prompt shows passages. */
 const searched = (input: Input) =>
-  input.noSearch && input.template !== "rag" ? RetrieverMemory.layer({}) : retrieverLayer(input)
+  Rollout.asksEngine({ doSearch: !input.noSearch, template: input.template })
+    ? retrieverLayer(input)
+    : RetrieverMemory.layer({})
 
 /**
  * @category commands

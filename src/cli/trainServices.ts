@@ -17,6 +17,7 @@ import * as RetrieverRandom from "../layers/retriever/RetrieverRandom.ts"
 import * as RewardConfigured from "../layers/reward/RewardConfigured.ts"
 import * as RunLogFileSystem from "../layers/runlog/RunLogFileSystem.ts"
 import * as FairScheduler from "../programs/FairScheduler.ts"
+import * as Rollout from "../programs/Rollout.ts"
 import type { Retriever } from "../services/Retriever.ts"
 import { shippedModel } from "./assets.ts"
 import { localLayer, retrieverLayer } from "./retrieverFlags.ts"
@@ -70,10 +71,7 @@ export const retrieverOf = (
   const cache = retriever.cache === 0 ? "off" : "memory"
   const cacheCapacity = retriever.cache
   const failure = (message: string, hint: string) => Layer.effectContext(Effect.fail(userError(message, hint)))
-  // one generation without search asks no engine
-  if (!rollout.doSearch && rollout.template !== "rag" && corpus === null && url === null) {
-    return RetrieverMemory.layer({})
-  }
+  if (!Rollout.asksEngine(rollout) && corpus === null && url === null) return RetrieverMemory.layer({})
   if (kind === "remote" && url === null) {
     return failure(
       "A run with a remote retriever needs its address: set retriever.url.",

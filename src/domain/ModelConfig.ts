@@ -134,6 +134,44 @@ export class ModelConfig extends Schema.Class<ModelConfig>("effect-search-r1/dom
 }) {}
 
 /**
+ * A Llama as it is made here rather than loaded: as many key-value heads as heads, SwiGLU of three times its width, tied
+ * embeddings, nothing special about its rotary embedding.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const plainLlama = (
+  shape: Pick<ModelConfig, "vocabularySize" | "hiddenSize" | "layers" | "heads" | "maxPositions"> & {
+    readonly endOfText?: number | undefined
+    readonly pad?: number | undefined
+  }
+): ModelConfig => {
+  const { endOfText, heads, hiddenSize, layers, maxPositions, pad, vocabularySize } = shape
+  return new ModelConfig({
+    architecture: "llama",
+    vocabularySize,
+    hiddenSize,
+    intermediateSize: 3 * hiddenSize,
+    layers,
+    heads,
+    keyValueHeads: heads,
+    headDim: hiddenSize / heads,
+    maxPositions,
+    slidingWindow: null,
+    rmsNormEps: 1e-6,
+    ropeTheta: 10_000,
+    ropeScaling: null,
+    tieWordEmbeddings: true,
+    attentionBias: false,
+    bosTokenIds: [],
+    eosTokenIds: endOfText === undefined ? [] : [endOfText],
+    padTokenId: pad ?? null,
+    precision: "float32",
+    others: {}
+  })
+}
+
+/**
  * A model of a family that the engine does not compute.
  *
  * @category errors

@@ -27,6 +27,7 @@ import {
 import * as Turns from "./rollout/Turns.ts"
 
 export {
+  asksEngine,
   defaults,
   type Options,
   type PromptInstance,

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { ModelConfig } from "../ModelConfig.ts"
+import { type ModelConfig, plainLlama } from "../ModelConfig.ts"
 import { questionId, searchInstruction, type Vocabulary } from "./Vocabulary.ts"
 import { forms } from "./Words.ts"
 
@@ -27,27 +27,14 @@ export const config = (options: {
   readonly layers: number
   readonly heads: number
 }): ModelConfig =>
-  new ModelConfig({
-    architecture: "llama",
+  plainLlama({
     vocabularySize: options.vocabulary.tokens.length,
     hiddenSize: options.hiddenSize,
-    intermediateSize: 3 * options.hiddenSize,
     layers: options.layers,
     heads: options.heads,
-    keyValueHeads: options.heads,
-    headDim: options.hiddenSize / options.heads,
     maxPositions: contextTokens,
-    slidingWindow: null,
-    rmsNormEps: 1e-6,
-    ropeTheta: 10_000,
-    ropeScaling: null,
-    tieWordEmbeddings: true,
-    attentionBias: false,
-    bosTokenIds: [],
-    eosTokenIds: [options.vocabulary.endOfText],
-    padTokenId: options.vocabulary.pad,
-    precision: "float32",
-    others: {}
+    endOfText: options.vocabulary.endOfText,
+    pad: options.vocabulary.pad
   })
 
 /**

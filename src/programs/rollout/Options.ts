@@ -116,6 +116,15 @@ export interface Options {
 }
 
 /**
+ * Whether rollouts ask a search engine: one generation without search does not, unless its prompt shows passages.
+ *
+ * @category predicates
+ * @since 0.1.0
+ */
+export const asksEngine = ({ doSearch, template }: Pick<Options, "doSearch" | "template">): boolean =>
+  doSearch || template === "rag"
+
+/**
  * The paper's limits: four searches of three passages, 500 tokens a generation and an observation, 4,096 in all
  * (spec §4.10).
  *

@@ -17,6 +17,27 @@ export interface CapturedInput {
 }
 
 /**
+ * An input as a tensor.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const tensorOf = ({ shape, values }: CapturedInput): tf.Tensor =>
+  tf.tensor(values, [...shape], values instanceof Int32Array ? "int32" : "float32")
+
+/**
+ * How a computation gets its inputs. Throws a `RangeError` for a name that is none of them.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const reading = (tensors: ReadonlyMap<string, tf.Tensor>) => (name: string): tf.Tensor => {
+  const tensor = tensors.get(name)
+  if (tensor === undefined) throw new RangeError(`the computation has no input ${name}`)
+  return tensor
+}
+
+/**
  * What a backend offers that can record computations: `captured` runs `compute` on the inputs, or repeats what it
  * recorded under the same key. `state` are the other tensors that the computation uses: it is recorded again when one of
  * them is another. The computation must neither read tensors back nor depend on anything else that changes.

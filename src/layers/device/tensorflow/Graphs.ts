@@ -10,7 +10,7 @@ import * as tf from "@tensorflow/tfjs-core"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import type { CapturedInput } from "../ops/captured.ts"
+import { type CapturedInput, reading, tensorOf } from "../ops/captured.ts"
 import type { TensorFlowBackend } from "./backend.ts"
 import { savedModel, tag } from "./graphDef.ts"
 import { releaseConstants } from "./Program.ts"
@@ -67,17 +67,9 @@ export class Graphs {
     compute: (inputs: (name: string) => tf.Tensor) => ReadonlyArray<tf.Tensor>
   ): ReadonlyArray<tf.Tensor> {
     const tensors = new Map(
-      Object.entries(inputs).map(([name, { shape, values }]) => [
-        name,
-        tf.tensor(values, [...shape], values instanceof Int32Array ? "int32" : "float32")
-      ])
+      Object.entries(inputs).map(([name, input]) => [name, tensorOf(input)])
     )
-    const evaluate = () =>
-      compute((name) => {
-        const tensor = tensors.get(name)
-        if (tensor === undefined) throw new RangeError(`the computation has no input ${name}`)
-        return tensor
-      })
+    const evaluate = () => compute(reading(tensors))
     try {
       if (this.#refused.has(key)) return evaluate()
       const known = this.#distinct([...tensors.values(), ...state])

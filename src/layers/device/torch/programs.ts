@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import * as tf from "@tensorflow/tfjs-core"
-import type { CapturedInput } from "../ops/captured.ts"
+import { type CapturedInput, reading, tensorOf } from "../ops/captured.ts"
 import type { RecordedComputations, Stored, TorchBackend } from "./backend.ts"
 import { unaryResult } from "./operators.ts"
 
@@ -63,7 +63,7 @@ export class Programs implements RecordedComputations {
       torch.addon.releaseProgram(known.id)
     }
     return this.#refused.has(key) || this.#recording
-      ? tf.tidy(() => [...compute((name) => tensorOf(inputs, name))])
+      ? tf.tidy(() => [...compute((name) => tensorOf(inputOf(inputs, name)))])
       : this.#record(key, inputs, state, compute)
   }
 
@@ -80,8 +80,7 @@ export class Programs implements RecordedComputations {
   #record(key: string, inputs: Inputs, state: ReadonlyArray<tf.Tensor>, compute: Compute): ReadonlyArray<tf.Tensor> {
     const torch = this.#torch
     const { addon } = torch
-    const names = Object.keys(inputs)
-    const own = new Map(names.map((name) => [name, tensorOf(inputs, name)] as const))
+    const own = new Map(Object.entries(inputs).map(([name, input]) => [name, tensorOf(input)] as const))
     for (const tensor of own.values()) torch.stored(tensor).host = undefined
     this.#scoped(() => {
       // What is made only once is made before anything is written down.
@@ -92,13 +91,7 @@ export class Programs implements RecordedComputations {
     let id: number | undefined
     this.#recording = true
     try {
-      outputs = tf.tidy(() => [
-        ...compute((name) => {
-          const tensor = own.get(name)
-          if (tensor === undefined) throw new RangeError(`the computation has no input ${name}`)
-          return tensor
-        })
-      ])
+      outputs = tf.tidy(() => [...compute(reading(own))])
       tf.dispose([...own.values()])
       id = this.#scoped(() => this.#end(outputs.map((tensor) => torch.input(tensor))))
     } finally {
@@ -114,7 +107,7 @@ export class Programs implements RecordedComputations {
       for (const data of used) data.recorded = true
       this.#keep(key, {
         id,
-        inputs: names,
+        inputs: [...own.keys()],
         state: used,
         outputs: results.map(({ dtype, shape }) => ({ dtype, shape }))
       })
@@ -180,9 +173,4 @@ const inputOf = (inputs: Inputs, name: string): CapturedInput => {
   const input = inputs[name]
   if (input === undefined) throw new RangeError(`the computation's input ${name} is missing`)
   return input
-}
-
-const tensorOf = (inputs: Inputs, name: string): tf.Tensor => {
-  const { shape, values } = inputOf(inputs, name)
-  return tf.tensor(values, [...shape], values instanceof Int32Array ? "int32" : "float32")
 }

@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import * as tf from "@tensorflow/tfjs-core"
-import type { CapturedInput } from "../ops/captured.ts"
+import { type CapturedInput, reading, tensorOf } from "../ops/captured.ts"
 import { command, sectionWords } from "./abi.ts"
 import type { WasmBackend } from "./Backend.ts"
 import { checkRange } from "./kernel.ts"
@@ -137,7 +137,7 @@ export class Programs {
   #tensor(name: string, inputs: Inputs): tf.Tensor {
     const input = inputs[name]
     if (input === undefined) throw new RangeError(`the computation has no input ${name}`)
-    return tf.tensor(input.values, [...input.shape], input.values instanceof Int32Array ? "int32" : "float32")
+    return tensorOf(input)
   }
 
   #record(
@@ -171,11 +171,7 @@ export class Programs {
           addresses.set(name, address)
           tensors.set(name, tensor)
         }
-        return [...compute((name) => {
-          const tensor = tensors.get(name)
-          if (tensor === undefined) throw new RangeError(`the computation has no input ${name}`)
-          return tensor
-        })]
+        return [...compute(reading(tensors))]
       })
       for (const tensor of computed) {
         const { dtype, shape } = tensor
