@@ -10,6 +10,7 @@ import * as RetrieverElastic from "../layers/retriever/RetrieverElastic.ts"
 import * as RetrieverSimulated from "../layers/retriever/RetrieverSimulated.ts"
 import * as RetrieverWeb from "../layers/retriever/RetrieverWeb.ts"
 import type { Retriever } from "../services/Retriever.ts"
+import { httpUrl } from "./httpUrl.ts"
 import { userError } from "./userError.ts"
 
 /**
@@ -84,9 +85,6 @@ const webLayer = (name: WebEngine): HostedLayer => {
     Layer.catch(() => failure(`--web ${name} needs ${keys} in the environment`))
   )
 }
-
-const httpUrl = (text: string): URL | undefined =>
-  URL.canParse(text) && /^https?:$/.test(new URL(text).protocol) ? new URL(text) : undefined
 
 const keyOf = (name: string) => Effect.map(Effect.option(Config.Redacted(name)), Option.getOrUndefined)
 

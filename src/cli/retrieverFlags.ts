@@ -18,6 +18,7 @@ import * as RetrieverResilient from "../layers/retriever/RetrieverResilient.ts"
 import type { Retriever } from "../services/Retriever.ts"
 import { embedderFlag } from "./embedderFlag.ts"
 import { hostedFlags, type HostedInput, hostedLayer } from "./hostedEngines.ts"
+import { httpUrl } from "./httpUrl.ts"
 import { userError } from "./userError.ts"
 
 /**
@@ -182,14 +183,6 @@ const corpusLayer = (path: string, input: RetrieverInput) =>
     : localLayer(RetrieverLunr.layerFile(path, input.cache === "off" ? { cacheDirectory: false } : undefined), input)
 
 /**
- * Whether a text is an address that can be asked over HTTP.
- *
- * @category guards
- * @since 0.1.0
- */
-export const isHttpUrl = (text: string): boolean => URL.canParse(text) && /^https?:$/.test(new URL(text).protocol)
-
-/**
  * The retriever that the flags choose, the first given of `--index` and `--corpus`, which are searched in this process,
  * `--web`, `--elastic` and `--simulated`, which others run, and `--remote`, a server; those of others with time limit,
  * retries, batching and cache around them. Without any, `defaultCorpus` is searched where there is one.
@@ -216,7 +209,7 @@ export const retrieverLayer = (
   const hosted = hostedLayer(input)
   if (hosted !== undefined) return guarded(hosted.layer, input, hosted.oneByOne)
   if (remote !== undefined) {
-    return isHttpUrl(remote)
+    return httpUrl(remote) !== undefined
       ? remoteLayer(remote, input)
       : failure(`--remote ${remote} is no http(s) URL`, "For example: --remote http://127.0.0.1:8000/retrieve")
   }

@@ -19,7 +19,8 @@ import * as RetrieverRerank from "../layers/retriever/RetrieverRerank.ts"
 import * as RetrievalMcp from "../programs/RetrievalMcp.ts"
 import * as RetrievalServer from "../programs/RetrievalServer.ts"
 import { Retriever } from "../services/Retriever.ts"
-import { isHttpUrl, retrieverFlags, retrieverLayer } from "./retrieverFlags.ts"
+import { httpUrl } from "./httpUrl.ts"
+import { retrieverFlags, retrieverLayer } from "./retrieverFlags.ts"
 import { userError } from "./userError.ts"
 import { version } from "./version.ts"
 
@@ -39,7 +40,7 @@ const reranked = (
   if (Option.isNone(input.reranker)) return Effect.succeed(retriever)
   const url = input.reranker.value
   const [model] = url.startsWith("transformers:") ? [url.slice("transformers:".length)] : []
-  if (model === "" || (model === undefined && !isHttpUrl(url))) {
+  if (model === "" || (model === undefined && httpUrl(url) === undefined)) {
     return Effect.fail(userError(`--reranker ${url} is neither an http(s) URL nor transformers:MODEL`))
   }
   const reranker = model === undefined

@@ -19,18 +19,19 @@ export interface Staged {
 
 /**
  * Names a temporary file beside `path`, whose directory is created; the end of the scope removes what was not committed.
- * Concurrent writers do not disturb each other: the last commit wins.
+ * Concurrent writers do not disturb each other: the last commit wins. `maker` becomes part of the temporary name.
  *
  * @category writing
  * @since 0.1.0
  */
 export const stage = Effect.fnUntraced(function*(
-  path: string
+  path: string,
+  maker?: string
 ): Effect.fn.Return<Staged, PlatformError.PlatformError, FileSystem.FileSystem | Path.Path | Scope.Scope> {
   const fs = yield* FileSystem.FileSystem
   const paths = yield* Path.Path
   yield* fs.makeDirectory(paths.dirname(path), { recursive: true })
-  const temporary = `${path}.${uniqueName()}.tmp`
+  const temporary = [path, ...(maker === undefined ? [] : [maker]), uniqueName(), "tmp"].join(".")
   yield* Effect.addFinalizer(() => Effect.ignore(fs.remove(temporary, { force: true })))
   return { temporary, commit: fs.rename(temporary, path) }
 })

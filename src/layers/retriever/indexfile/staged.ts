@@ -7,8 +7,7 @@
 // @effect-diagnostics nodeBuiltinImport:off
 import { Effect, FileSystem, Path, type PlatformError, type Scope } from "effect"
 import { hostname } from "node:os"
-import type { Staged } from "../../atomicFile.ts"
-import { uniqueName } from "../../hash.ts"
+import * as AtomicFile from "../../atomicFile.ts"
 import { alive } from "./lock.ts"
 
 const here = hostname().replaceAll(/[^\w-]/g, "_")
@@ -26,20 +25,15 @@ const removeLeft = Effect.fnUntraced(function*(path: string) {
 })
 
 /**
- * Names a temporary file beside `path`, whose directory is created; the end of the scope removes what was not committed.
- * Concurrent writers do not disturb each other: the last commit wins.
+ * Stages an index file (see `AtomicFile.stage`) under a name that tells its maker, and removes what makers left that are no
+ * more.
  *
  * @category writing
  * @since 0.1.0
  */
 export const stage = Effect.fnUntraced(function*(
   path: string
-): Effect.fn.Return<Staged, PlatformError.PlatformError, FileSystem.FileSystem | Path.Path | Scope.Scope> {
-  const fs = yield* FileSystem.FileSystem
-  const { dirname } = yield* Path.Path
-  yield* fs.makeDirectory(dirname(path), { recursive: true })
+): Effect.fn.Return<AtomicFile.Staged, PlatformError.PlatformError, FileSystem.FileSystem | Path.Path | Scope.Scope> {
   yield* Effect.ignore(removeLeft(path))
-  const temporary = `${path}.${here}.${process.pid}.${uniqueName()}.tmp`
-  yield* Effect.addFinalizer(() => Effect.ignore(fs.remove(temporary, { force: true })))
-  return { temporary, commit: fs.rename(temporary, path) }
+  return yield* AtomicFile.stage(path, `${here}.${process.pid}`)
 })
