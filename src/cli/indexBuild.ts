@@ -27,6 +27,7 @@ import { writeIndex } from "../layers/retriever/indexfile/write.ts"
 import * as RetrieverBm25 from "../layers/retriever/RetrieverBm25.ts"
 import type { Description } from "../layers/retriever/RetrieverIndex.ts"
 import * as RetrieverLance from "../layers/retriever/RetrieverLance.ts"
+import * as WriterLock from "../layers/writerLock.ts"
 import { Embedder } from "../services/Embedder.ts"
 import type { RetrieverError } from "../services/Retriever.ts"
 import { embedderFlag } from "./embedderFlag.ts"
@@ -88,6 +89,8 @@ type BuildError =
   | RetrieverLance.IndexIo
   | RetrieverError
   | RetrieverLance.PackageUnavailable
+  | WriterLock.InUse
+  | WriterLock.LockUnavailable
 
 /** Passages embedded in one call, and lost at most where an index by LanceDB is cut off. */
 const embedAtOnce = 256
@@ -165,6 +168,8 @@ export const indexBuild = Command.make("build", {
     }
     const vectors = yield* embedderOf(input.embedder)
     const shown = yield* progress
+    // one by LanceDB is claimed by its builder, which goes on in what an earlier one left
+    if (engine !== "lance") yield* WriterLock.acquireBeside(path)
     const build: Effect.Effect<Description, BuildError, FileSystem.FileSystem | Path.Path> = engine === "lance"
       ? RetrieverLance.build(CorpusFile.batches(input.corpus), path, {
         fullText: input.words,

@@ -12,6 +12,7 @@ import { search } from "../../src/cli/search.ts"
 import { formatLine } from "../../src/domain/Corpus.ts"
 import { lance } from "../../src/layers/optional/packages.ts"
 import * as RetrieverLance from "../../src/layers/retriever/RetrieverLance.ts"
+import * as WriterLock from "../../src/layers/writerLock.ts"
 import { absence } from "../support/optionalPackage.ts"
 import { passages } from "../support/passages.ts"
 
@@ -62,6 +63,27 @@ const searching = (query: string, path: string) =>
 const output = Effect.map(TestConsole.logLines, (lines) => lines.map(String).join("\n"))
 
 describe("search-r1 index", () => {
+  it.live("is built by one process at a time, and says by which", () =>
+    withCorpus(({ corpus, directory, fs }) =>
+      Effect.gen(function*() {
+        const path = `${directory}/corpus.idx`
+        for (
+          const [engine, path] of [["bm25", `${directory}/corpus.idx`], ["lance", `${directory}/corpus.lance`]] as const
+        ) {
+          if (engine === "lance" && lanceAbsence !== undefined) continue
+          const error = yield* Effect.scoped(Effect.gen(function*() {
+            yield* WriterLock.acquireBeside(path)
+            return yield* Effect.flip(run(["build", corpus, "--engine", engine]))
+          }))
+          assert.include(error.message, `${path} is in use by process ${process.pid} on `)
+          assert.isFalse(yield* fs.exists(path))
+        }
+        yield* run(["build", corpus])
+        assert.deepStrictEqual((yield* fs.readDirectory(directory)).toSorted(), ["corpus.idx", "corpus.jsonl"])
+        assert.isTrue(yield* fs.exists(path))
+      })
+    ))
+
   it.live("builds an index, describes it, verifies it and measures it", () =>
     withCorpus(({ corpus, directory, fs }) =>
       Effect.gen(function*() {

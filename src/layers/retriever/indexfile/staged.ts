@@ -8,7 +8,7 @@
 import { Effect, FileSystem, Path, type PlatformError, type Scope } from "effect"
 import { hostname } from "node:os"
 import * as AtomicFile from "../../atomicFile.ts"
-import { alive } from "./lock.ts"
+import { alive } from "../../processIdentity.ts"
 
 const here = hostname().replaceAll(/[^\w-]/g, "_")
 const maker = /^\.([\w-]+)\.(\d+)\.[\da-f-]{36}\.tmp(?:\.[a-z]+)?$/

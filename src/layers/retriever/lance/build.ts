@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-// CRC-32 and whether a process runs have no counterpart in Effect.
+// CRC-32 has no counterpart in Effect.
 // @effect-diagnostics nodeBuiltinImport:off
 import { Effect, FileSystem, Option, Path, type PlatformError, Schema, Stream } from "effect"
 import { crc32 } from "node:zlib"
@@ -13,8 +13,8 @@ import type { Embedder } from "../../../services/Embedder.ts"
 import type { RetrieverError } from "../../../services/Retriever.ts"
 import * as AtomicFile from "../../atomicFile.ts"
 import type { PackageUnavailable } from "../../optional/PackageUnavailable.ts"
+import * as WriterLock from "../../writerLock.ts"
 import { IndexIo } from "../indexfile/errors.ts"
-import * as Lock from "../indexfile/lock.ts"
 import * as Replaceable from "../indexfile/replaceable.ts"
 import { type Description, fileName, Plan, tableName, type VectorIndex, write } from "./description.ts"
 import * as Files from "./files.ts"
@@ -242,7 +242,7 @@ export const build = Effect.fn("LanceIndex.build")(function*<E, R>(
   options?: BuildOptions
 ): Effect.fn.Return<
   Description,
-  E | IndexIo | RetrieverError | PackageUnavailable,
+  E | IndexIo | RetrieverError | PackageUnavailable | WriterLock.InUse | WriterLock.LockUnavailable,
   R | FileSystem.FileSystem | Path.Path
 > {
   return yield* Effect.scoped(buildScoped(batches, path, options))
@@ -256,10 +256,10 @@ const buildScoped = Effect.fnUntraced(function*<E, R>(
   const fs = yield* FileSystem.FileSystem
   const lance = yield* load
   const plan = planOf(options)
+  yield* WriterLock.acquireBeside(path)
   const directory = yield* staging(path, plan, options?.restart === true).pipe(
     Effect.catchTag("PlatformError", (error) => new IndexIo({ path, reason: error.message }))
   )
-  yield* Lock.acquire(directory)
   const io = attempt(directory)
   const database = yield* Effect.acquireRelease(
     io(() => lance.connect(directory)),
@@ -293,7 +293,6 @@ const buildScoped = Effect.fnUntraced(function*<E, R>(
   }
   yield* onDisk(path)(write(directory, description))
   yield* onDisk(path)(fs.remove(path, { recursive: true, force: true }))
-  yield* Lock.release(directory)
   yield* onDisk(path)(fs.rename(directory, path))
   return description
 })

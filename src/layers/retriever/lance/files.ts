@@ -8,7 +8,6 @@
 import { Effect, FileSystem, Path, Stream } from "effect"
 import { crc32 } from "node:zlib"
 import { IndexCorrupt } from "../indexfile/errors.ts"
-import * as Lock from "../indexfile/lock.ts"
 import { type Description, fileName, tableName } from "./description.ts"
 
 const checksum = Effect.fnUntraced(function*(file: string) {
@@ -31,7 +30,7 @@ export const checksums = Effect.fnUntraced(function*(directory: string) {
   const { join, sep } = yield* Path.Path
   const files: Record<string, { readonly bytes: number; readonly crc32: number }> = {}
   for (const name of (yield* fs.readDirectory(directory, { recursive: true })).toSorted()) {
-    if (name === fileName || name === Lock.fileName || !name.startsWith(tableName)) continue
+    if (name === fileName || !name.startsWith(tableName)) continue
     const path = join(directory, name)
     if ((yield* fs.stat(path)).type === "File") files[name.split(sep).join("/")] = yield* checksum(path)
   }
