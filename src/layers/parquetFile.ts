@@ -14,20 +14,45 @@ import {
   parquetReadObjects,
   parquetSchema
 } from "hyparquet"
+import { compressors } from "hyparquet-compressors"
 import { open } from "node:fs/promises"
 import { FileUnreadable, reasonOf } from "./textFile.ts"
 
+const rewrite = `write it again, for example in Python with pandas.read_parquet("in.parquet").to_parquet("out.parquet")`
+
+/** The library's words for what it cannot read, as opposed to what is broken. */
+const unsupported: ReadonlyArray<readonly [RegExp, (name: string) => string]> = [
+  [/unsupported encoding: (\w+)/, (name) => `has values encoded as ${name === "undefined" ? "nothing known" : name}`],
+  [/unsupported compression codec: (\w+)/, (name) => `is compressed with ${name}`],
+  [/parquet (bson|interval) not supported/, (name) => `has values of the type ${name.toUpperCase()}`],
+  [/(file_path) not supported/, () => "keeps its columns in other files"],
+  [/(ALP \w*) ?unsupported|unsupported (?:type|geometry)[^:]*: (\w+)/i, (name) => `has values of the kind ${name}`]
+]
+
+const reasonFor = (message: string): string => {
+  for (const [pattern, say] of unsupported) {
+    const match = pattern.exec(message)
+    if (match !== null) {
+      return `this Parquet file ${say(match[1] ?? match[2] ?? "")}, which is not read here: ${rewrite}`
+    }
+  }
+  return `this Parquet file is damaged or cut off (${message})`
+}
+
 const unreadable = (path: string) => (cause: unknown): FileUnreadable => {
+  if (cause instanceof FileUnreadable) return cause
   const known = reasonOf(cause)
-  if (known !== undefined) return new FileUnreadable({ path, reason: known })
-  const message = cause instanceof Error ? cause.message : String(cause)
   return new FileUnreadable({
     path,
-    reason: /unsupported compression codec/i.test(message)
-      ? `${message}; write it with snappy or without compression`
-      : `this Parquet file is damaged or cut off (${message})`
+    reason: known ?? reasonFor(cause instanceof Error ? cause.message : String(cause))
   })
 }
+
+const encrypted = (path: string) =>
+  new FileUnreadable({ path, reason: `this Parquet file is encrypted: decrypt it and ${rewrite}` })
+
+/** Parquet's first bytes, and those of a file whose footer is encrypted. */
+const magic = new Set(["PAR1", "PARE"])
 
 /**
  * Whether the file begins with Parquet's magic bytes, whatever its name is.
@@ -41,7 +66,7 @@ export const isParquet = (path: string): Effect.Effect<boolean, FileUnreadable> 
       const file = await open(path)
       try {
         const { buffer, bytesRead } = await file.read(new Uint8Array(4), 0, 4, 0)
-        return bytesRead === 4 && new TextDecoder().decode(buffer) === "PAR1"
+        return bytesRead === 4 && magic.has(new TextDecoder().decode(buffer))
       } finally {
         await file.close()
       }
@@ -69,7 +94,11 @@ const openFile = (path: string, columns: ReadonlyArray<string>): Effect.Effect<C
   Effect.tryPromise({
     try: async () => {
       const file = await asyncBufferFromFile(path)
+      const end = new TextDecoder().decode(await file.slice(Math.max(0, file.byteLength - 4)))
+      if (end === "PARE") throw encrypted(path)
       const metadata = await parquetMetadataAsync(file)
+      const locked = metadata.row_groups.some(({ columns }) => columns.some((column) => column.crypto_metadata))
+      if (locked) throw encrypted(path)
       const present = new Set(parquetSchema(metadata).children.map((child) => child.element.name))
       return { file, metadata, columns: columns.filter((column) => present.has(column)) }
     },
@@ -96,7 +125,7 @@ export const batches = (
     return Stream.fromArray(ranges).pipe(
       Stream.mapEffect((range) =>
         Effect.tryPromise({
-          try: async () => (await parquetReadObjects({ file, metadata, columns, ...range })).map(plain),
+          try: async () => (await parquetReadObjects({ file, metadata, columns, compressors, ...range })).map(plain),
           catch: unreadable(path)
         })
       )
