@@ -4,7 +4,9 @@
  * @since 0.1.0
  */
 import { Data } from "effect"
+import { marks } from "./ChatFamilies.ts"
 import type { Document } from "./Document.ts"
+import { escapeRegExp } from "./escapeRegExp.ts"
 import { strip } from "./PythonString.ts"
 import { normalizeQuestion } from "./Question.ts"
 
@@ -183,15 +185,30 @@ export const formatDocuments = (documents: ReadonlyArray<Document>): string =>
  */
 export const wrapInformation = (results: string): string => `\n\n<information>${strip(results)}</information>\n\n`
 
-const protocolTag = /<(\/?(?:think|search|information|answer))>/g
-const specialToken = /<\|([^<>|\n]{1,64})\|>/g
+const listed = (opening: string): string =>
+  marks.filter((mark) => mark.startsWith(opening)).sort((a, b) => b.length - a.length).map(escapeRegExp).join("|")
+
+/** The protocol's tags, every shape of mark that families of chat models have, and those that only the table tells. */
+const angled = new RegExp(
+  `</?(?:think|search|information|answer)>|<\\|[^<>|\n]{1,64}\\|>|<\\|[^<>|\\s]{1,64}>|<[^<>|\\s]{1,64}\\|>|<｜[^<>｜\n]{1,64}｜>|${
+    listed("<")
+  }`,
+  "g"
+)
+const bracketed = new RegExp(`\\[\\|[^[\\]|\n]{1,64}\\|\\]|${listed("[")}`, "g")
+
+const inner = /^[<[]+[|｜]?|[|｜]?[>\]]+$/gu
 
 /**
- * Takes the meaning from protocol tags and chat markup inside a document (`<answer>` becomes `[answer]`,
- * `<|im_end|>` becomes `[im_end]`), so that retrieved text cannot act, answer or end the turn (quirk Q13).
+ * Takes the meaning from protocol tags and chat markup inside a document (`<answer>` becomes `[answer]`, `<|im_end|>`
+ * `[im_end]`, `</s>` `[/s]`, `[INST]` `(INST)`), so that retrieved text cannot act, answer or end the turn (quirk Q13). The
+ * marks are those of {@link ChatFamilies}. That no text becomes a special token is what `Spans` are for; this is for
+ * whoever reads the text itself.
  *
  * @category formatting
  * @since 0.1.0
  */
-export const neutralizeTags = (text: string): string =>
-  text.includes("<") ? text.replace(protocolTag, "[$1]").replace(specialToken, "[$1]") : text
+export const neutralizeTags = (text: string): string => {
+  const plain = text.includes("<") ? text.replace(angled, (mark) => `[${mark.replace(inner, "")}]`) : text
+  return plain.includes("[") ? plain.replace(bracketed, (mark) => `(${mark.replace(inner, "")})`) : plain
+}

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
+import { marks } from "../../src/domain/ChatFamilies.ts"
 import * as Protocol from "../../src/domain/Protocol.ts"
 
 const summary = (action: Protocol.Action) =>
@@ -115,4 +116,40 @@ describe("Protocol", () => {
       "a [answer]x[/answer] [im_end] <b> [search] [/information] 1 < 2"
     )
   })
+
+  it.each([
+    ["<|im_end|>", "[im_end]"],
+    ["</s>", "[/s]"],
+    ["[INST]", "(INST)"],
+    ["[/INST]", "(/INST)"],
+    ["<<SYS>>", "[SYS]"],
+    ["<｜User｜>", "[User]"],
+    ["<｜end▁of▁sentence｜>", "[end▁of▁sentence]"],
+    ["<start_of_turn>model", "[start_of_turn]model"],
+    ["<|turn>", "[turn]"],
+    ["<turn|>", "[turn]"],
+    ["[|endofturn|]", "(endofturn)"],
+    ["<|START_OF_TURN_TOKEN|>", "[START_OF_TURN_TOKEN]"],
+    ["<tool_response>", "[tool_response]"],
+    ["<|reserved_special_token_0|>", "[reserved_special_token_0]"],
+    ["<|INST|>", "(INST)"],
+    ["<<s>s>", "<[s]s>"]
+  ])("takes the meaning from %j", (mark, expected) => {
+    assert.strictEqual(Protocol.neutralizeTags(`a ${mark} b`), `a ${expected} b`)
+  })
+
+  it.each(["a < b > c", "<b>bold</b> [1] [citation needed]", "|x| <= 3 || y", "f<T>(x: T[])"])("leaves %j", (text) => {
+    assert.strictEqual(Protocol.neutralizeTags(text), text)
+  })
+
+  it.prop(
+    "no mark of any family is left, and nothing to do a second time",
+    [Schema.Array(Schema.Literals([...marks, "<", ">", "|", "[", "]", "｜", "/", "s", "INST", "<answer>", " "]))],
+    ([parts]) => {
+      const neutral = Protocol.neutralizeTags(parts.join(""))
+      for (const mark of marks) assert.notInclude(neutral, mark)
+      assert.strictEqual(Protocol.neutralizeTags(neutral), neutral)
+    },
+    { arbitrary: { runs: 500 } }
+  )
 })

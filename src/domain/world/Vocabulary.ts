@@ -7,6 +7,7 @@
  * @since 0.1.0
  */
 import type { Codec } from "../Codec.ts"
+import { escapeRegExp } from "../escapeRegExp.ts"
 import { invalidActionMessage, renderPrompt, type Template } from "../Protocol.ts"
 import { strip } from "../PythonString.ts"
 import * as Words from "./Words.ts"
@@ -84,11 +85,9 @@ const words = [
   ])
 ].sort((a, b) => a < b ? -1 : 1)
 
-const escaped = (text: string): string => text.replaceAll(/[.*+?^${}()|[\]\\/]/g, "\\$&")
-
 const pattern = [
-  ...instructions.map(escaped),
-  escaped(invalidAction),
+  ...instructions.map(escapeRegExp),
+  escapeRegExp(invalidAction),
   "Doc [0-9]+\\(Title:",
   "<(?:\\/?(?:think|search|information|answer)|pad|eos|unk)>",
   "[\\p{L}\\p{M}\\p{N}]+",
