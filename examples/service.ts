@@ -54,7 +54,7 @@ const Run = Layer.mergeAll(
   Pretrained.layerTokenizer(model),
   RewardExactMatch.layer(),
   QuestionsMemory.layer(questions, { seed: 0 }),
-  RunLogMemory.layer,
+  RunLogMemory.layer(),
   CheckpointsMemory.layer()
 )
 

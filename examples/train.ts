@@ -72,7 +72,7 @@ const Services = Layer.mergeAll(
   Search,
   RewardExactMatch.layer(),
   QuestionsMemory.layer(questions, { seed: config.seed }),
-  RunLogMemory.layer,
+  RunLogMemory.layer(),
   CheckpointsMemory.layer(),
   FairScheduler.layer
 )

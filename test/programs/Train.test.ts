@@ -60,7 +60,7 @@ const services = ({ retriever = found, tabular }: World = {}) =>
     retriever,
     RewardExactMatch.layer(),
     QuestionsMemory.layer(questions, { seed: 3 }),
-    RunLogMemory.layer,
+    RunLogMemory.layer(),
     CheckpointsMemory.layer({ keepLast: 3 })
   )
 
@@ -157,7 +157,7 @@ describe("Train", () => {
           if (Exit.isSuccess(exit)) break
         }
         return yield* metrics
-      }).pipe(Effect.provide([RunLogMemory.layer, CheckpointsMemory.layer({ keepLast: 3 })]))
+      }).pipe(Effect.provide([RunLogMemory.layer(), CheckpointsMemory.layer({ keepLast: 3 })]))
       assert.deepStrictEqual(broken, unbroken)
     }))
 
@@ -204,7 +204,7 @@ describe("Train", () => {
         )
         assert.deepStrictEqual(reports.map((report) => report.step), [4])
         return yield* metrics
-      }).pipe(Effect.provide([RunLogMemory.layer, CheckpointsMemory.layer({ keepLast: 3 })]))
+      }).pipe(Effect.provide([RunLogMemory.layer(), CheckpointsMemory.layer({ keepLast: 3 })]))
       assert.deepStrictEqual(resumed, unbroken)
     }))
 
@@ -278,7 +278,7 @@ describe("Train", () => {
         ).pipe(Effect.provide(learner))
         assert.strictEqual(yield* Ref.get(told), 2)
         return yield* metrics
-      }).pipe(Effect.provide([RunLogMemory.layer, CheckpointsMemory.layer({ keepLast: 3 })]))
+      }).pipe(Effect.provide([RunLogMemory.layer(), CheckpointsMemory.layer({ keepLast: 3 })]))
       assert.deepStrictEqual(resumed, unbroken)
     }))
 

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { Clock, Duration, Effect, FileSystem, Layer, Option, Path, Schema } from "effect"
+import { Clock, Duration, Effect, FileSystem, type Layer, Option, Path, Schema } from "effect"
 import { ScoredDocument } from "../../domain/Document.ts"
 import { Retriever } from "../../services/Retriever.ts"
 import * as AtomicFile from "../atomicFile.ts"
@@ -48,10 +48,8 @@ const concurrency = 8
 export const layer = (
   options?: Options
 ): Layer.Layer<Retriever, never, Retriever | FileSystem.FileSystem | Path.Path> =>
-  Layer.effect(
-    Retriever,
-    Effect.gen(function*() {
-      const inner = yield* Retriever
+  Retriever.decorate(
+    Effect.fnUntraced(function*(inner) {
       const fs = yield* FileSystem.FileSystem
       const paths = yield* Path.Path
       const files = yield* Effect.context<FileSystem.FileSystem | Path.Path>()

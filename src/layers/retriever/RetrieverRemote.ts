@@ -119,12 +119,13 @@ export const layer = (options: Options): Layer.Layer<Retriever, never, HttpClien
   Layer.effect(Retriever, make(options))
 
 /**
- * {@link layer} with the options from `RETRIEVER_URL`, `RETRIEVER_DIALECT` and `RETRIEVER_TOKEN`.
+ * {@link layer} with the options from `RETRIEVER_URL`, `RETRIEVER_DIALECT` and `RETRIEVER_TOKEN`. They are read wherever
+ * the layer is provided.
  *
  * @category layers
  * @since 0.1.0
  */
-export const layerConfig: Layer.Layer<Retriever, Config.ConfigError, HttpClient.HttpClient> = Layer.effect(
+export const layerConfig: Layer.Layer<Retriever, Config.ConfigError, HttpClient.HttpClient> = Layer.fresh(Layer.effect(
   Retriever,
   Effect.gen(function*() {
     const options = yield* Config.all({
@@ -134,4 +135,4 @@ export const layerConfig: Layer.Layer<Retriever, Config.ConfigError, HttpClient.
     }).pipe(Config.nested("RETRIEVER"))
     return yield* make(options)
   })
-)
+))

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { Duration, Effect, Layer, Metric, Schedule } from "effect"
+import { Duration, Effect, type Layer, Metric, Schedule } from "effect"
 import { isRetryable, Retriever, type RetrieverError, searchRetries } from "../../services/Retriever.ts"
 
 /**
@@ -32,9 +32,8 @@ const retryAfter = (error: RetrieverError): number =>
  * @since 0.1.0
  */
 export const layer = (options?: Options): Layer.Layer<Retriever, never, Retriever> =>
-  Layer.effect(
-    Retriever,
-    Effect.map(Retriever, (inner) => {
+  Retriever.decorate((inner) =>
+    Effect.sync(() => {
       const maxRetryAfter = Duration.toMillis(Duration.fromInputUnsafe(options?.maxRetryAfter ?? "1 minute"))
       const schedule = Schedule.min([
         Schedule.exponential(options?.base ?? "200 millis"),

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { Duration, Effect, Layer } from "effect"
+import { Duration, Effect, type Layer } from "effect"
 import { Retriever, RetrieverTimeout } from "../../services/Retriever.ts"
 
 /**
@@ -23,9 +23,8 @@ export interface Options {
  * @since 0.1.0
  */
 export const layer = (options?: Options): Layer.Layer<Retriever, never, Retriever> =>
-  Layer.effect(
-    Retriever,
-    Effect.map(Retriever, (inner) => {
+  Retriever.decorate((inner) =>
+    Effect.sync(() => {
       const duration = Duration.fromInputUnsafe(options?.duration ?? "30 seconds")
       const limit = Effect.timeoutOrElse({
         duration,
