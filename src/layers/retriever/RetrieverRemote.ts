@@ -58,17 +58,10 @@ export const endpoint = (url: string | URL): string => {
   return parsed.toString()
 }
 
-const withoutCredentials = (url: string): string => {
-  const parsed = new URL(url)
-  parsed.username = ""
-  parsed.password = ""
-  return parsed.toString()
-}
-
 const make = Effect.fnUntraced(function*(options: Options) {
   const client = yield* HttpClient.HttpClient
   const url = endpoint(options.url)
-  const name = `RetrieverRemote(${withoutCredentials(url)})`
+  const name = `RetrieverRemote(${JsonHttp.withoutCredentials(url)})`
   const dialect = options.dialect ?? "search-r1"
   const returnScores = options.returnScores ?? true
   const base = HttpClientRequest.post(url).pipe(

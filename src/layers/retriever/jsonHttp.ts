@@ -40,6 +40,19 @@ export const parseRetryAfter = (header: string | undefined, nowMillis: number): 
   return Number.isNaN(at) ? undefined : Math.max(0, at - nowMillis)
 }
 
+/**
+ * An address as messages may show it.
+ *
+ * @category formatting
+ * @since 0.2.0
+ */
+export const withoutCredentials = (url: string): string => {
+  const parsed = new URL(url)
+  parsed.username = ""
+  parsed.password = ""
+  return parsed.toString()
+}
+
 /** Innermost message: Node wraps "ECONNREFUSED" twice. */
 const rootMessage = (error: unknown): string => {
   if (!(error instanceof Error)) return String(error)

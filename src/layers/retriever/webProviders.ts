@@ -108,7 +108,7 @@ const beginning = (query: string, words: number, characters: number): string =>
  * @since 0.1.0
  */
 export const google = (engine: string): Provider => ({
-  name: "Google",
+  name: `Google(${engine})`,
   url: "https://www.googleapis.com/customsearch/v1",
   maxResults: 10,
   request: (url, key, query, topK) => get(url, { key, cx: engine, q: beginning(query, 32, 2048), num: String(topK) }),
