@@ -12,13 +12,13 @@ import { Critic } from "../../services/Critic.ts"
 import { Optimizer } from "../../services/Optimizer.ts"
 import { Policy } from "../../services/Policy.ts"
 import { ReferencePolicy } from "../../services/ReferencePolicy.ts"
-import { Engine, type EngineServices } from "./engine/Engine.ts"
 import * as EngineClient from "./engine/EngineClient.ts"
 import { EngineRpcs, type StartError, type StartOptions } from "./engine/EngineRpcs.ts"
 import * as EngineServer from "./engine/EngineServer.ts"
+import { Engine, type EngineServices } from "./engine/EngineServices.ts"
 
-export { Engine, type EngineServices } from "./engine/Engine.ts"
 export { StartError, StartOptions } from "./engine/EngineRpcs.ts"
+export { Engine, type EngineServices } from "./engine/EngineServices.ts"
 
 const services = (engine: Layer.Layer<Engine, StartError, FileSystem.FileSystem | Path.Path>) =>
   Layer.effect(Policy, Effect.map(Engine, ({ policy }) => policy)).pipe(
