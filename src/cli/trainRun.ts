@@ -48,11 +48,15 @@ export const trainRun = Effect.fn("Cli.trainRun")(function*(options: Options) {
   const started = yield* Clock.currentTimeMillis
   const status = yield* LiveStatus.make
   let made = 0
+  const told = new Set<string>()
   const report = Effect.fnUntraced(function*(step: Train.StepReport) {
     if (step.step > 0) made++
     yield* status.clear
     const elapsed = ((yield* Clock.currentTimeMillis) - started) / 1000
-    yield* Console.log(stepText(step, elapsed / Math.max(1, made), style))
+    // what was said once is known
+    const advice = step.advice.filter(({ kind }) => !told.has(kind))
+    for (const { kind } of advice) told.add(kind)
+    yield* Console.log(stepText({ ...step, advice }, elapsed / Math.max(1, made), style))
     return step
   })
   return yield* Train.run(config, {
@@ -65,7 +69,8 @@ export const trainRun = Effect.fn("Cli.trainRun")(function*(options: Options) {
           phase === "scoring" || total === null ? "" : `/${total}`
         }`
       ),
-    onResumed: (step) => Console.log(`resumed behind step ${step} of ${config.steps}`)
+    onBegun: ({ resumed, step }) =>
+      resumed ? Console.log(`resumed behind step ${step} of ${config.steps}`) : Effect.void
   }).pipe(
     Stream.mapEffect(report),
     Stream.runLast,

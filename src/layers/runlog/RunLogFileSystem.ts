@@ -88,7 +88,8 @@ export const layer = (
 
         const read = Stream.mapEffect(lines, (line) =>
           kind.decode(line, path))
-        return { path, torn, append, rewind, read }
+        const sync = named(file.sync, path)
+        return { path, torn, append, rewind, read, sync }
       })
 
       const metrics = yield* open(records.metrics)
@@ -113,10 +114,11 @@ export const layer = (
         readMetrics: metrics.read,
         readTrajectories: trajectories.read,
         readEvents: events.read,
-        rewind: Effect.fn("RunLog.rewind")(function*(step: number) {
+        rewind: Effect.fn("RunLog.rewind")(function*(step, options) {
           yield* metrics.rewind(step)
-          yield* trajectories.rewind(step)
-        })
+          yield* trajectories.rewind(options?.trajectories ?? step)
+        }),
+        sync: Effect.forEach([metrics, trajectories, events], ({ sync }) => sync, { discard: true })
       })
     })
   )

@@ -46,6 +46,8 @@ export const layer = (): Layer.Layer<RunLog> =>
       readMetrics: metrics.read,
       readTrajectories: trajectories.read,
       readEvents: events.read,
-      rewind: (step) => Effect.andThen(metrics.rewind(step), trajectories.rewind(step))
+      rewind: (step, options) =>
+        Effect.andThen(metrics.rewind(step), trajectories.rewind(options?.trajectories ?? step)),
+      sync: Effect.void
     })
   })
