@@ -14,6 +14,7 @@ import { Retriever } from "../services/Retriever.ts"
 import { Topic, topics, type Variant } from "./ablations.ts"
 import { deviceNames } from "./deviceFlag.ts"
 import { invocation } from "./invocation.ts"
+import * as Outputs from "./outputs.ts"
 import * as RunCurves from "./runCurves.ts"
 import * as RunFolder from "./runFolder.ts"
 import * as StartJob from "./startJob.ts"
@@ -138,6 +139,11 @@ const program = Effect.fnUntraced(function*(input: Input) {
   const style = yield* terminalStyle
   const directory = resolve(input.directory)
   const wanted = yield* chosen(input)
+  const results = ["ablations.md", ...wanted.map(({ topic }) => `${topic}.svg`)]
+  yield* Outputs.claim(
+    results.map((name) => ({ flag: "the result", path: join(directory, name), kind: "file" })),
+    Outputs.files(input.topics)
+  )
   const variants = new Map(wanted.flatMap((topic) => topic.variants.map((variant) => [variant.name, variant] as const)))
   const curves = new Map<string, ReadonlyArray<RunCurves.RunCurve>>()
   const total = variants.size * input.seeds

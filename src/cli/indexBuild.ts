@@ -32,6 +32,7 @@ import { Embedder } from "../services/Embedder.ts"
 import type { RetrieverError } from "../services/Retriever.ts"
 import { embedderFlag } from "./embedderFlag.ts"
 import { bytesOf, count, friendly, size } from "./indexView.ts"
+import * as Outputs from "./outputs.ts"
 import { userError } from "./userError.ts"
 
 /**
@@ -154,7 +155,11 @@ export const indexBuild = Command.make("build", {
   Effect.scoped(Effect.gen(function*() {
     const { engine } = input
     const name = input.corpus.replace(/\.(jsonl|json|parquet)(\.gz)?$/i, "")
-    const path = Option.getOrElse(input.out, () => `${name}.${engine === "lance" ? "lance" : "idx"}`)
+    const path = yield* Outputs.claimOne({
+      flag: Option.isSome(input.out) ? "--out" : "the index",
+      path: Option.getOrElse(input.out, () => `${name}.${engine === "lance" ? "lance" : "idx"}`),
+      kind: engine === "lance" ? "directory" : "file"
+    }, [...Outputs.files(input.corpus), ...Outputs.embedder(input.embedder)])
     const started = yield* Clock.currentTimeMillis
     const { canAnimate } = yield* TerminalCapabilities.TerminalCapabilities
     if ((engine === "dense" || engine === "both" || !input.words) && Option.isNone(input.embedder)) {

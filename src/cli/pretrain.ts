@@ -26,6 +26,7 @@ import { Optimizer } from "../services/Optimizer.ts"
 import { Policy } from "../services/Policy.ts"
 import { Tokenizer } from "../services/Tokenizer.ts"
 import { deviceFlags, deviceLayer } from "./deviceFlag.ts"
+import * as Outputs from "./outputs.ts"
 import { parseHops, share } from "./questionMix.ts"
 import { userError } from "./userError.ts"
 
@@ -196,9 +197,11 @@ const exists = Effect.fnUntraced(function*(path: string) {
 const program = Effect.fnUntraced(function*(input: Input) {
   const fs = yield* FileSystem.FileSystem
   const { join } = yield* Path.Path
+  yield* Outputs.claimDirectory(input.directory, yield* Effect.forEach(Option.toArray(input.from), Outputs.model))
   const { plan, weights } = yield* beginning(input, yield* planOf(input))
   const checkpoints = join(input.directory, "checkpoints")
-  const started = (yield* exists(join(input.directory, "model.safetensors"))) || (yield* exists(checkpoints))
+  const started = (yield* exists(join(input.directory, "model.safetensors"))) ||
+    (yield* CheckpointsFileSystem.holds(checkpoints))
   if (started && !input.resume && !input.force) {
     return yield* userError(
       `${input.directory} holds a model or a checkpoint already`,
@@ -206,6 +209,7 @@ const program = Effect.fnUntraced(function*(input: Input) {
     )
   }
   if (input.force && !input.resume) yield* fs.remove(checkpoints, { recursive: true, force: true })
+  yield* HuggingFaceWriter.check(input.directory)
 
   const { config } = weights
   yield* Console.error(

@@ -20,6 +20,7 @@ import type { Retriever } from "../services/Retriever.ts"
 import { embedderFlag } from "./embedderFlag.ts"
 import { type HostedEngine, hostedFlags, type HostedInput, hostedLayer } from "./hostedEngines.ts"
 import { httpUrl } from "./httpUrl.ts"
+import * as Outputs from "./outputs.ts"
 import { userError } from "./userError.ts"
 
 /**
@@ -121,6 +122,18 @@ export interface RetrieverInput extends HostedInput {
   /** Answers that `memory` remembers at most. */
   readonly cacheCapacity?: number | undefined
 }
+
+/**
+ * What the retriever that the flags choose reads.
+ *
+ * @category getters
+ * @since 0.2.0
+ */
+export const retrieverReads = (input: RetrieverInput): ReadonlyArray<Outputs.Read> => [
+  ...Outputs.files(input.corpus),
+  ...Option.toArray(Option.map(input.index, Outputs.tree)),
+  ...Outputs.embedder(input.embedder ?? Option.none())
+]
 
 const memoryOf = ({ cacheCapacity }: Pick<RetrieverInput, "cacheCapacity">) => ({ capacity: cacheCapacity })
 

@@ -7,6 +7,7 @@ import { DateTime, Effect, FileSystem, Path, Result, Schema } from "effect"
 import type { CliError } from "effect/cli"
 import * as RunConfig from "../domain/RunConfig.ts"
 import * as AtomicFile from "../layers/atomicFile.ts"
+import * as SystemReason from "../layers/systemReason.ts"
 import { userError } from "./userError.ts"
 
 /**
@@ -59,7 +60,9 @@ export const create = Effect.fnUntraced(function*(
     const directory = attempt === 1 ? wanted : `${wanted}-${attempt}`
     if (yield* Effect.orElseSucceed(fs.exists(directory), () => false)) continue
     yield* fs.makeDirectory(directory, { recursive: true }).pipe(
-      Effect.mapError((error) => userError(`${directory}: the run's directory cannot be made (${error.message})`))
+      Effect.mapError((error) =>
+        userError(`${directory}: the run's directory cannot be made: ${SystemReason.of(error)}`)
+      )
     )
     return yield* at(directory)
   }
@@ -86,7 +89,7 @@ export const encodeConfig = (config: RunConfig.RunConfig): Effect.Effect<string>
 export const writeConfig = Effect.fnUntraced(function*(folder: RunFolder, config: RunConfig.RunConfig) {
   const text = yield* encodeConfig(config)
   yield* AtomicFile.writeString(folder.config, `${text}\n`).pipe(
-    Effect.mapError((error) => userError(`${folder.config}: cannot be written (${error.message})`))
+    Effect.mapError((error) => userError(error))
   )
 })
 

@@ -17,8 +17,10 @@ import * as Finetune from "../programs/Finetune.ts"
 import { Tokenizer } from "../services/Tokenizer.ts"
 import { deviceFlags } from "./deviceFlag.ts"
 import { invocation } from "./invocation.ts"
+import * as Outputs from "./outputs.ts"
 import { progress } from "./progress.ts"
 import { savePolicy } from "./runExport.ts"
+import * as RunFolder from "./runFolder.ts"
 import { digestOf, readExamples } from "./sftData.ts"
 import * as TrainedPolicy from "./trainedPolicy.ts"
 import { userError } from "./userError.ts"
@@ -129,7 +131,13 @@ const program = Effect.fnUntraced(function*(input: Input) {
   const fs = yield* FileSystem.FileSystem
   const { join, resolve } = yield* Path.Path
   const checkpoints = join(input.directory, "checkpoints")
-  const there = (yield* exists(join(input.directory, "config.json"))) || (yield* exists(checkpoints))
+  yield* Outputs.claimDirectory(input.directory, [
+    ...Outputs.files(input.data, input.validate),
+    ...yield* Effect.forEach(Option.toArray(input.model), Outputs.model),
+    ...Option.isSome(input.run) ? Outputs.run(yield* RunFolder.at(input.run.value)) : []
+  ])
+  const there = (yield* exists(join(input.directory, "config.json"))) ||
+    (yield* CheckpointsFileSystem.holds(checkpoints))
   if (there && !input.resume && !input.force) {
     return yield* userError(
       `${input.directory} holds a model or a checkpoint already`,
@@ -137,6 +145,8 @@ const program = Effect.fnUntraced(function*(input: Input) {
     )
   }
   if (input.force && !input.resume) yield* fs.remove(checkpoints, { recursive: true, force: true })
+
+  yield* HuggingFaceWriter.check(input.directory)
 
   const model = yield* beginning(input)
   const opened = yield* Pretrained.open(model)

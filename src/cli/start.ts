@@ -23,6 +23,7 @@ import { deviceNames } from "./deviceFlag.ts"
 import { evaluateBoth, lunrOf } from "./heldOutExam.ts"
 import { invocation, startCommand } from "./invocation.ts"
 import * as LiveStatus from "./liveStatus.ts"
+import * as Outputs from "./outputs.ts"
 import * as RunFolder from "./runFolder.ts"
 import * as StartJob from "./startJob.ts"
 import { comparisonTable, pairView, Report } from "./startView.ts"
@@ -185,7 +186,7 @@ const program = Effect.fnUntraced(function*(input: Input, { folder, job }: Opene
   if (Option.isSome(input.report)) {
     const path = input.report.value
     yield* AtomicFile.writeString(path, `${yield* Effect.orDie(encodeReport(report))}\n`).pipe(
-      Effect.mapError((error) => userError(`${path}: cannot be written (${error.message})`))
+      Effect.mapError((error) => userError(error))
     )
   }
   yield* Console.log([
@@ -206,6 +207,13 @@ const program = Effect.fnUntraced(function*(input: Input, { folder, job }: Opene
  */
 export const start = Command.make("start", flags, (input) =>
   Effect.gen(function*() {
+    if (Option.isSome(input.report)) {
+      const path = yield* Outputs.claimOne(
+        { flag: "--report", path: input.report.value, kind: "file" },
+        Option.isSome(input.resume) ? yield* StartJob.reads(input.resume.value) : []
+      )
+      yield* Effect.mapError(AtomicFile.check(path), (error) => userError(error))
+    }
     const opened = yield* StartJob.open(input)
     yield* TrainRun.resumable(
       program(input, opened),

@@ -6,6 +6,7 @@
 import { Effect, FileSystem, Option, Schema } from "effect"
 import * as AtomicFile from "../layers/atomicFile.ts"
 import { deviceNames } from "./deviceFlag.ts"
+import * as Outputs from "./outputs.ts"
 import * as RunFolder from "./runFolder.ts"
 import { userError } from "./userError.ts"
 
@@ -71,6 +72,15 @@ export const settings = ({ world }: Pick<RunFolder.RunFolder, "world">, job: Omi
 })
 
 const jobFile = (folder: RunFolder.RunFolder): string => `${folder.directory}/start.json`
+
+/**
+ * What is read of a job that is gone on with.
+ *
+ * @category getters
+ * @since 0.2.0
+ */
+export const reads = (directory: string) =>
+  Effect.map(RunFolder.at(directory), (folder) => [...Outputs.files(jobFile(folder)), ...Outputs.run(folder)])
 
 /**
  * Makes a directory for a new job, or finds that of the job to go on with.

@@ -16,7 +16,8 @@ import {
 } from "hyparquet"
 import { compressors } from "hyparquet-compressors"
 import { open } from "node:fs/promises"
-import { FileUnreadable, reasonOf } from "./textFile.ts"
+import * as SystemReason from "./systemReason.ts"
+import { FileUnreadable } from "./textFile.ts"
 
 const rewrite = `write it again, for example in Python with pandas.read_parquet("in.parquet").to_parquet("out.parquet")`
 
@@ -41,7 +42,7 @@ const reasonFor = (message: string): string => {
 
 const unreadable = (path: string) => (cause: unknown): FileUnreadable => {
   if (cause instanceof FileUnreadable) return cause
-  const known = reasonOf(cause)
+  const known = SystemReason.known(cause)
   return new FileUnreadable({
     path,
     reason: known ?? reasonFor(cause instanceof Error ? cause.message : String(cause))

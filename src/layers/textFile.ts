@@ -10,6 +10,7 @@ import { createReadStream } from "node:fs"
 import { open } from "node:fs/promises"
 import { pipeline } from "node:stream"
 import { createGunzip } from "node:zlib"
+import * as SystemReason from "./systemReason.ts"
 
 /**
  * A file could not be read.
@@ -26,28 +27,8 @@ export class FileUnreadable extends Schema.TaggedError<FileUnreadable>()("FileUn
   }
 }
 
-const reasons: Readonly<Record<string, string>> = {
-  ENOENT: "there is no such file",
-  EISDIR: "this is a directory, a file is needed",
-  EACCES: "permission denied",
-  Z_BUF_ERROR: "the gzip stream ends too early: the file is cut off",
-  Z_DATA_ERROR: "the gzip stream is damaged"
-}
-
-/**
- * Why a file could not be opened or read, in words, where the cause is one of the usual ones.
- *
- * @category getters
- * @since 0.1.0
- */
-export const reasonOf = (cause: unknown): string | undefined =>
-  cause instanceof Error && "code" in cause ? reasons[String(cause.code)] : undefined
-
 const unreadable = (path: string) => (cause: unknown): FileUnreadable =>
-  new FileUnreadable({
-    path,
-    reason: reasonOf(cause) ?? (cause instanceof Error ? cause.message : String(cause))
-  })
+  new FileUnreadable({ path, reason: SystemReason.of(cause) })
 
 /** Whether the file begins with gzip's magic bytes, whatever its name is. */
 const isGzip = async (path: string): Promise<boolean> => {

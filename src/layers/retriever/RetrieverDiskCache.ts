@@ -8,6 +8,7 @@ import { ScoredDocument } from "../../domain/Document.ts"
 import { Retriever } from "../../services/Retriever.ts"
 import * as AtomicFile from "../atomicFile.ts"
 import { sha256 } from "../hash.ts"
+import * as SystemReason from "../systemReason.ts"
 import * as UserCache from "../userCache.ts"
 
 /**
@@ -79,13 +80,13 @@ export const layer = (
       const write = Effect.fnUntraced(
         function*(query: string, topK: number, documents: ReadonlyArray<ScoredDocument>) {
           const content = yield* encode({ namespace, query, topK, written: yield* Clock.currentTimeMillis, documents })
-          yield* AtomicFile.writeString(fileOf(query, topK), content)
+          yield* AtomicFile.writeString(fileOf(query, topK), content, { durable: false })
         },
         Effect.provide(files),
         Effect.catch((error) => {
           if (warned) return Effect.void
           warned = true
-          return Effect.logWarning(`answers cannot be kept in ${directory}: ${error.message}`)
+          return Effect.logWarning(`answers cannot be kept in ${directory}: ${SystemReason.of(error)}`)
         })
       )
 

@@ -5,13 +5,14 @@
  */
 import { Clock, Effect, FileSystem, Layer, Path, type PlatformError, Semaphore, Stream } from "effect"
 import { RunLog, RunLogError } from "../../services/RunLog.ts"
+import * as SystemReason from "../systemReason.ts"
 import { dropTornTail, wholeLines } from "./jsonLines.ts"
 import * as records from "./records.ts"
 
 const encoder = new TextEncoder()
 
 const failedAt = (path: string) => (error: PlatformError.PlatformError) =>
-  new RunLogError({ path, reason: error.message })
+  new RunLogError({ path, reason: SystemReason.of(error) })
 
 /**
  * What a log in `directory` holds, for those who only look: nothing is made, mended or locked, and a log that is not there

@@ -9,6 +9,7 @@ import * as tf from "@tensorflow/tfjs-core"
 import { Effect, FileSystem, Path, Schema } from "effect"
 import { HttpClient } from "effect/http"
 import { statfs } from "node:fs/promises"
+import * as SystemReason from "../../../systemReason.ts"
 import { command, tail } from "../../command.ts"
 import { installDirectory } from "../load.ts"
 import { fileName } from "../operations.ts"
@@ -72,11 +73,9 @@ export const packageFor = (
 
 /** A directory that cannot be written, with the system's word for why. */
 const unwritable = (directory: string) => (cause: unknown): InstallError => {
-  const own = cause instanceof Error ? cause : new Error(String(cause))
-  const code = /\b(E[A-Z]{3,})\b/u.exec(`${String(own.cause)} ${own.message}`)?.[1]
   return new InstallError({
     lacks: "writable",
-    reason: `${directory} cannot be written (${code ?? own.message})`,
+    reason: `${directory} cannot be written: ${SystemReason.of(cause)}`,
     mend: "Set SEARCH_R1_CACHE to another directory"
   })
 }
@@ -268,6 +267,10 @@ export const install = Effect.fn("TensorFlow.install")(
   Effect.catchTag(
     "PlatformError",
     (error) =>
-      new InstallError({ lacks: "writable", reason: error.message, mend: "Set SEARCH_R1_CACHE to another directory" })
+      new InstallError({
+        lacks: "writable",
+        reason: SystemReason.located(error),
+        mend: "Set SEARCH_R1_CACHE to another directory"
+      })
   )
 )
