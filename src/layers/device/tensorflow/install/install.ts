@@ -11,9 +11,11 @@ import { HttpClient } from "effect/http"
 import { statfs } from "node:fs/promises"
 import * as SystemReason from "../../../systemReason.ts"
 import { command, tail } from "../../command.ts"
+import * as Addons from "../addons.ts"
 import { installDirectory } from "../load.ts"
-import { fileName } from "../operations.ts"
-import { build, buildOperations, findCompiler } from "./build.ts"
+import * as Operations from "../operations.ts"
+import * as Quiet from "../quiet.ts"
+import { build, buildOperations, buildQuiet, findCompiler } from "./build.ts"
 import { InstallError } from "./InstallError.ts"
 import * as Library from "./library.ts"
 import * as scripts from "./scripts.ts"
@@ -157,6 +159,7 @@ const buildAgainst = Effect.fnUntraced(function*(
   machine: Machine,
   options: InstallOptions
 ) {
+  const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
   const { from, report } = options
   const { platform } = machine
@@ -180,6 +183,8 @@ const buildAgainst = Effect.fnUntraced(function*(
   if (existing !== undefined) yield* report(`using the TensorFlow in ${existing}`)
   const library = existing ??
     (yield* Library.download({ package: yield* packageFor(machine), directory, platform, report }))
+  // Later additions to the installation find the library where its own would be.
+  if (existing !== undefined) yield* fs.symlink(existing, path.join(directory, "libtensorflow"))
   const origin = platform === "darwin" ? "@loader_path" : "$ORIGIN"
   const headers = path.join(directory, "node_modules", "node-api-headers", "include")
   yield* build({
@@ -191,6 +196,7 @@ const buildAgainst = Effect.fnUntraced(function*(
     platform,
     report
   })
+  yield* buildQuiet({ compiler, directory, headers, platform })
   if (options.gpu) return
   yield* buildOperations({
     compiler,
@@ -203,19 +209,22 @@ const buildAgainst = Effect.fnUntraced(function*(
   })
 })
 
-/** Adds the operations of our own to an installation that lacks them, such as one of an earlier version. */
-const addOperations = Effect.fnUntraced(function*(directory: string, { platform }: Machine, options: InstallOptions) {
+/** Adds the addons of our own to an installation that lacks them, such as one of an earlier version. */
+const addAddons = Effect.fnUntraced(function*(directory: string, { platform }: Machine, options: InstallOptions) {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
-  if (options.gpu || (yield* fs.exists(path.join(directory, yield* fileName)))) return
+  const lacks = (addon: Addons.AddonSource) =>
+    Effect.flatMap(Addons.fileName(addon), (name) => Effect.map(fs.exists(path.join(directory, name)), (has) => !has))
   const library = path.join(directory, "libtensorflow")
   const headers = path.join(directory, "node_modules", "node-api-headers", "include")
   if (!(yield* Library.isLibrary(library, platform)) || !(yield* fs.exists(headers))) return
-  const compiler = yield* Effect.option(findCompiler)
-  if (compiler._tag === "None") return
+  const found = yield* Effect.option(findCompiler)
+  if (found._tag === "None") return
+  const compiler = found.value
+  if (yield* lacks(Quiet.addon)) yield* buildQuiet({ compiler, directory, headers, platform })
+  if (options.gpu || !(yield* lacks(Operations.addon))) return
   const runPath = `${platform === "darwin" ? "@loader_path" : "$ORIGIN"}/libtensorflow`
-  const { report } = options
-  yield* buildOperations({ compiler: compiler.value, directory, headers, library, runPath, platform, report })
+  yield* buildOperations({ compiler, directory, headers, library, runPath, platform, report: options.report })
 })
 
 /**
@@ -235,7 +244,7 @@ export const install = Effect.fn("TensorFlow.install")(
     if (!options.force) {
       const { code, output } = yield* smokeTest(path.join(target, "node_modules", packageName))
       if (code === 0) {
-        yield* addOperations(target, machine, options)
+        yield* addAddons(target, machine, options)
         yield* options.report(`already installed in ${target}; --force installs it anew`)
         return { directory: target, summary: tail(output, 1) }
       }
