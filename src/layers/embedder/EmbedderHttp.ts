@@ -70,10 +70,7 @@ export const layer = (options: Options): Layer.Layer<Embedder, never, HttpClient
       const prefixes = options.prefixes ?? prefixesOf(options.model)
       const size = Math.max(1, options.batchSize ?? 64)
       const name = `EmbedderHttp(${options.model})`
-      const base = HttpClientRequest.post(url).pipe(
-        HttpClientRequest.acceptJson,
-        options.key === undefined ? (request) => request : HttpClientRequest.bearerToken(options.key)
-      )
+      const base = JsonHttp.post(url, options.key)
       const request = Effect.fnUntraced(
         function*(texts: ReadonlyArray<string>): Effect.fn.Return<ReadonlyArray<Float32Array>, RetrieverError> {
           const body = dialect === "tei" ? { inputs: texts, truncate: true } : { model: options.model, input: texts }

@@ -97,10 +97,7 @@ export const layer = (options: Options): Layer.Layer<Reranker, never, HttpClient
       const url = new URL(options.url)
       if (url.pathname === "/") url.pathname = "/rerank"
       const name = `RerankerHttp(${url.origin}${url.pathname})`
-      const base = HttpClientRequest.post(url).pipe(
-        HttpClientRequest.acceptJson,
-        options.key === undefined ? (request) => request : HttpClientRequest.bearerToken(options.key)
-      )
+      const base = JsonHttp.post(url, options.key)
       const score = Effect.fnUntraced(
         function*(request: RerankRequest): Effect.fn.Return<ReadonlyArray<number>, RetrieverError> {
           if (request.documents.length === 0) return []

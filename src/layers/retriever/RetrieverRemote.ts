@@ -64,10 +64,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
   const name = `RetrieverRemote(${JsonHttp.withoutCredentials(url)})`
   const dialect = options.dialect ?? "search-r1"
   const returnScores = options.returnScores ?? true
-  const base = HttpClientRequest.post(url).pipe(
-    HttpClientRequest.acceptJson,
-    options.bearerToken === undefined ? (request) => request : HttpClientRequest.bearerToken(options.bearerToken)
-  )
+  const base = JsonHttp.post(url, options.bearerToken)
 
   const ask = Effect.fn("RetrieverRemote.request")(
     function*(payload: Readonly<Record<string, unknown>>, queries: number, topK: number) {

@@ -5,7 +5,9 @@
  */
 import { Result } from "effect"
 import { contents, type Document, fromContents, type ScoredDocument } from "../../domain/Document.ts"
+import * as LaxJson from "../../domain/LaxJson.ts"
 import { sha256 } from "../hash.ts"
+import { excerpt } from "./jsonHttp.ts"
 
 type Json = Readonly<Record<string, unknown>>
 
@@ -41,20 +43,24 @@ const documentFromRecord = (record: Json): Result.Result<Document, string> => {
   const { contents: body, text, title } = record
   const id = typeof record["id"] === "number" ? String(record["id"]) : record["id"]
   if (id !== undefined && id !== null && typeof id !== "string") return Result.fail(`a document's "id" is no string`)
-  const separate = typeof title === "string" && typeof text === "string"
+  const separate = (title === undefined || title === null || typeof title === "string") && typeof text === "string"
   if (typeof body === "string") {
     const named = typeof id === "string" ? id : derivedId(body)
     // `contents` is what the reference reads; title and text are used only where they say the same and more exactly
     return Result.succeed(
-      separate && contents({ id: named, title, text }) === body
-        ? { id: named, title, text }
+      separate && contents({ id: named, title: title ?? "", text }) === body
+        ? { id: named, title: title ?? "", text }
         : fromContents(named, body)
     )
   }
   if (separate) {
-    return Result.succeed({ id: typeof id === "string" ? id : derivedId(`${title}\n${text}`), title, text })
+    return Result.succeed({
+      id: typeof id === "string" ? id : derivedId(`${title ?? ""}\n${text}`),
+      title: title ?? "",
+      text
+    })
   }
-  return Result.fail(`a document needs "contents", or "title" and "text"`)
+  return Result.fail(`a document needs "contents", or "title" and "text", as strings`)
 }
 
 const document = (value: unknown): Result.Result<Document, string> =>
@@ -64,15 +70,42 @@ const document = (value: unknown): Result.Result<Document, string> =>
     ? documentFromRecord(value)
     : Result.fail("a document is neither an object nor a string")
 
-/**
- * Reads one hit: `{document, score}` or a bare document. A hit without a score gets the reciprocal of its rank, so that
- * scores fall with the rank as the server gave it.
- */
-const hit = (value: unknown, rank: number): Result.Result<ScoredDocument, string> => {
+const shown = (value: unknown): string => typeof value === "number" ? String(value) : JSON.stringify(value).slice(0, 60)
+
+interface Hit {
+  readonly document: Document
+  readonly score: number | undefined
+}
+
+/** Reads one hit: `{document, score}` or a bare document. */
+const hit = (value: unknown): Result.Result<Hit, string> => {
   const scored = isRecord(value) && "document" in value
-  const score = scored && value["score"] !== undefined && value["score"] !== null ? value["score"] : 1 / rank
-  if (typeof score !== "number" || !Number.isFinite(score)) return Result.fail(`a "score" is no number`)
-  return Result.map(document(scored ? value["document"] : value), (document) => ({ ...document, score }))
+  const given = scored ? value["score"] : undefined
+  const score = given === undefined || given === null ? undefined : LaxJson.finite(given)
+  if (score === undefined && given !== undefined && given !== null) {
+    return Result.fail(`the "score" ${shown(given)} is no number`)
+  }
+  return Result.map(document(scored ? value["document"] : value), (document) => ({ document, score }))
+}
+
+/**
+ * Reads the hits of one query. Without scores they get the reciprocals of their ranks, so that scores fall with the rank
+ * as the server gave it; scores for some of them would be mixed with those.
+ */
+const hits = (
+  list: ReadonlyArray<unknown>
+): Result.Result<ReadonlyArray<ScoredDocument>, readonly [number, string]> => {
+  const found: Array<Hit> = []
+  for (const [rank, value] of list.entries()) {
+    const decoded = hit(value)
+    if (Result.isFailure(decoded)) return Result.fail([rank, decoded.failure])
+    found.push(decoded.success)
+  }
+  const bare = found.findIndex(({ score }) => score === undefined)
+  if (bare !== -1 && found.some(({ score }) => score !== undefined)) {
+    return Result.fail([bare, `it has no "score", and others have`])
+  }
+  return Result.succeed(found.map(({ document, score }, rank) => ({ ...document, score: score ?? 1 / (rank + 1) })))
 }
 
 /**
@@ -87,20 +120,19 @@ export const decodeResult = (
   topK: number
 ): Result.Result<ReadonlyArray<ReadonlyArray<ScoredDocument>>, string> => {
   const result = isRecord(json) ? json["result"] : undefined
-  if (!Array.isArray(result)) return Result.fail(`there is no array "result"`)
+  if (!Array.isArray(result)) return Result.fail(`there is no array "result" in ${excerpt(JSON.stringify(json))}`)
   if (result.length !== queries) {
     return Result.fail(`"result" holds ${result.length} lists for ${queries} ${queries === 1 ? "query" : "queries"}`)
   }
   const lists: Array<ReadonlyArray<ScoredDocument>> = []
   for (const [index, list] of result.entries()) {
     if (!Array.isArray(list)) return Result.fail(`"result[${index}]" is no array`)
-    const documents: Array<ScoredDocument> = []
-    for (let rank = 0; rank < Math.min(topK, list.length); rank++) {
-      const decoded = hit(list[rank], rank + 1)
-      if (Result.isFailure(decoded)) return Result.fail(`"result[${index}][${rank}]": ${decoded.failure}`)
-      documents.push(decoded.success)
+    const decoded = hits(list.slice(0, topK))
+    if (Result.isFailure(decoded)) {
+      const [rank, reason] = decoded.failure
+      return Result.fail(`"result[${index}][${rank}]": ${reason}`)
     }
-    lists.push(documents)
+    lists.push(decoded.success)
   }
   return Result.succeed(lists)
 }
