@@ -27,6 +27,7 @@ import { Policy } from "../services/Policy.ts"
 import { Tokenizer } from "../services/Tokenizer.ts"
 import { deviceFlags, deviceLayer } from "./deviceFlag.ts"
 import * as Outputs from "./outputs.ts"
+import { interval, time } from "./progress.ts"
 import { parseHops, share } from "./questionMix.ts"
 import { userError } from "./userError.ts"
 
@@ -167,8 +168,9 @@ const evaluationLine = (step: number, { greedy, reading, sampled }: Pretrain.Mea
 /** Questions that are asked several times each, and how often. */
 const sampling = { questions: 64, samples: 16 } as const
 
-/** A line every few seconds, for people, on standard error. */
+/** A line now and then, for people, on standard error. */
 const makeProgress = Effect.fnUntraced(function*(steps: number) {
+  const pause = yield* interval
   const next = yield* Ref.make(0)
   const state = { tokens: 0, steps: 0, started: yield* Clock.currentTimeMillis }
   return Effect.fnUntraced(function*(report: Pretrain.StepReport) {
@@ -176,13 +178,13 @@ const makeProgress = Effect.fnUntraced(function*(steps: number) {
     state.tokens += report.tokens
     state.steps += 1
     if (now < (yield* Ref.get(next)) && report.step < steps) return
-    yield* Ref.set(next, now + 5000)
+    yield* Ref.set(next, now + pause)
     const seconds = (now - state.started) / 1000
     const left = (steps - report.step) * seconds / state.steps
     yield* Console.error(
       `step ${report.step} of ${steps} · loss ${report.loss.toFixed(3)} · gradient ${report.gradNorm.toFixed(2)} · ${
         Math.round(state.tokens / seconds)
-      } tokens/s · ${left < 90 ? `${Math.ceil(left)} s` : `${Math.ceil(left / 60)} min`} left`
+      } tokens/s · ${time(left)} left`
     )
   })
 })
