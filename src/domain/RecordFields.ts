@@ -33,11 +33,24 @@ export const kind = (value: unknown): string =>
     ? "null"
     : Array.isArray(value)
     ? "an array"
+    : value instanceof Date
+    ? "a date"
     : typeof value === "object"
     ? "an object"
-    : `a ${typeof value}`
+    : `a ${typeof value === "bigint" ? "number" : typeof value}`
 
-const isString = (value: unknown): value is string => typeof value === "string"
+/**
+ * The text of a string or a number: ids, titles and answers are written as either. `undefined` for anything else.
+ *
+ * @category getters
+ * @since 0.2.0
+ */
+export const textOf = (value: unknown): string | undefined =>
+  typeof value === "string"
+    ? value
+    : typeof value === "number" || typeof value === "bigint"
+    ? String(value)
+    : undefined
 
 /**
  * A string, `undefined` where the field is absent or null; numbers are read as strings.
@@ -48,10 +61,10 @@ const isString = (value: unknown): value is string => typeof value === "string"
 export const optionalString = (fields: Fields, name: string): Result.Result<string | undefined, string> => {
   const value = fields[name]
   if (value === undefined || value === null) return Result.succeed(undefined)
-  if (typeof value === "string") return Result.succeed(value)
-  return typeof value === "number"
-    ? Result.succeed(String(value))
-    : Result.fail(`"${name}" must be a string, got ${kind(value)}`)
+  const text = textOf(value)
+  return text === undefined
+    ? Result.fail(`"${name}" must be a string, got ${kind(value)}`)
+    : Result.succeed(text)
 }
 
 /**
@@ -62,25 +75,3 @@ export const optionalString = (fields: Fields, name: string): Result.Result<stri
  */
 export const at = (fields: Fields, ...path: ReadonlyArray<string>): unknown =>
   path.reduce<unknown>((value, name) => (isFields(value) ? value[name] : undefined), fields)
-
-/**
- * Golden answers of a record: `golden_answers` (one string or many), or the reference's `reward_model.ground_truth.target`.
- *
- * @category decoding
- * @since 0.1.0
- */
-export const goldenAnswersOf = (fields: Fields): Result.Result<ReadonlyArray<string>, string> => {
-  const [name, value] = fields["golden_answers"] === undefined
-    ? ["reward_model.ground_truth.target", at(fields, "reward_model", "ground_truth", "target")]
-    : ["golden_answers", fields["golden_answers"]]
-  if (value === undefined) return Result.fail(`"golden_answers" is missing`)
-  if (typeof value === "string") return Result.succeed([value])
-  if (!Array.isArray(value)) {
-    return Result.fail(`"${name}" must be a string or an array of strings, got ${kind(value)}`)
-  }
-  if (value.length === 0) return Result.fail(`"${name}" is empty: there is nothing to grade against`)
-  const answers = value.filter(isString)
-  return answers.length === value.length
-    ? Result.succeed(answers)
-    : Result.fail(`"${name}" must hold strings only, got ${kind(value.find((answer) => !isString(answer)))}`)
-}

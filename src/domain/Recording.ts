@@ -4,9 +4,11 @@
  * @since 0.1.0
  */
 import { Option, Result, Schema } from "effect"
+import * as GoldenAnswers from "./GoldenAnswers.ts"
 import { ScoredTrajectory } from "./Outcome.ts"
+import { questionIn } from "./PromptQuestion.ts"
 import { renderPrompt } from "./Protocol.ts"
-import { at, type Fields, goldenAnswersOf, isFields, kind, optionalString } from "./RecordFields.ts"
+import { at, type Fields, isFields, kind, optionalString } from "./RecordFields.ts"
 import { Trajectory } from "./Trajectory.ts"
 import * as Transcript from "./Transcript.ts"
 import { parse } from "./TranscriptParser.ts"
@@ -106,7 +108,7 @@ export const fromJson = (value: unknown): Result.Result<Recording, string> => {
   const logged = at(value, "output", "final_response")
   const response = value["response"] ?? logged
   return Result.gen(function*() {
-    const goldenAnswers = yield* goldenAnswersOf(value)
+    const goldenAnswers = yield* GoldenAnswers.ofRecord(value)
     if (typeof response !== "string") {
       return yield* Result.fail(
         response === undefined || response === null
@@ -115,12 +117,13 @@ export const fromJson = (value: unknown): Result.Result<Recording, string> => {
       )
     }
     const prompt = yield* promptText(value["prompt"] ?? at(value, "output", "query"))
+    const transcript = parse(response, { prompt })
     return {
       id: yield* optionalString(value, "id"),
       dataSource: yield* optionalString(value, "data_source"),
-      question: (yield* optionalString(value, "question")) ?? "",
+      question: (yield* optionalString(value, "question")) ?? questionIn(transcript.prompt) ?? "",
       goldenAnswers,
-      transcript: parse(response, { prompt })
+      transcript
     }
   })
 }
