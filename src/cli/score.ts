@@ -27,7 +27,7 @@ const sourceOf = (
       dataSource: Option.getOrElse(dataSource, () => "stdin"),
       text: Stream.unwrap(Stdio.Stdio.useSync((stdio) => stdio.stdin)).pipe(
         Stream.mapError((error) => new TextFile.FileUnreadable({ path: "standard input", reason: error.message })),
-        Stream.decodeText()
+        TextFile.decode("standard input")
       )
     }
     : { path: file, dataSource: Option.getOrElse(dataSource, () => stem || name), text: TextFile.stream(file) }

@@ -6,7 +6,7 @@
 import { Result } from "effect"
 import * as Json from "./Json.ts"
 import * as PythonLiteral from "./PythonLiteral.ts"
-import { at, type Fields, isFields, kind, textOf } from "./RecordFields.ts"
+import { at, type Fields, isFields, isMissing, kind, textOf } from "./RecordFields.ts"
 
 type Answers = Result.Result<ReadonlyArray<string>, string>
 
@@ -35,8 +35,7 @@ const maxDepth = 64
 /** Adds the answers in a value, or says what is wrong with it; the name of the field goes in front. */
 const collect = (value: unknown, into: Array<string>, depth = 0): string | undefined => {
   if (depth > maxDepth) return "is nested too deeply"
-  // null is no answer
-  if (value === undefined || value === null) return undefined
+  if (isMissing(value)) return undefined
   if (typeof value === "string") {
     const printed = printedList(value)
     if (printed === undefined) into.push(value)
@@ -141,6 +140,6 @@ export const ofRecord = (fields: Fields): Answers =>
     return Result.fail(
       name === undefined
         ? `"golden_answers" is missing`
-        : `"${name}" is ${value === null ? "null" : "empty"}: there is nothing to grade against`
+        : `"${name}" is ${isMissing(value) ? "null" : "empty"}: there is nothing to grade against`
     )
   })

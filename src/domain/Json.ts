@@ -12,12 +12,29 @@ interface Context {
 
 const integer = /^-?\d+$/
 
-/** An integer whose digits a number would not give back. */
+/** What stands for a number that JSON does not have while the rest is read. */
+const placeholder = "\u0000number:"
+const stringOrWord = /"(?:[^"\\]|\\.)*"|-?\b(?:NaN|Infinity)\b/gs
+
+/** Leaves an integer whole whose digits a number would not give back. */
 const exact = (_key: string, value: unknown, context?: Context): unknown => {
   if (typeof value !== "number" || Number.isSafeInteger(value)) return value
   const source = context?.source
   return source !== undefined && integer.test(source) && String(value) !== source ? BigInt(source) : value
 }
+
+/** {@link exact}, and numbers for their placeholders. */
+const withNumbers = (key: string, value: unknown, context?: Context): unknown =>
+  typeof value === "string" && value.startsWith(placeholder)
+    ? Number(value.slice(placeholder.length))
+    : exact(key, value, context)
+
+/** The text with placeholders for `NaN`, `Infinity` and `-Infinity`, where it has them outside of strings. */
+const withPlaceholders = (text: string): string =>
+  text.replaceAll(
+    stringOrWord,
+    (found) => found.startsWith("\"") ? found : JSON.stringify(placeholder + found)
+  )
 
 /** Whether a number in the value may have been rounded. Values nest as deep as they like: there is no recursion. */
 const holdsLarge = (root: unknown): boolean => {
@@ -35,14 +52,7 @@ const holdsLarge = (root: unknown): boolean => {
   return false
 }
 
-/**
- * The value of a JSON text: what `JSON.parse` gives, except that an integer which a number would round is a `bigint`.
- * Only texts with a number beyond 2^53 are read twice. The failure is the parser's message.
- *
- * @category decoding
- * @since 0.2.0
- */
-export const parse = (text: string): Result.Result<unknown, string> =>
+const attempt = (text: string): Result.Result<unknown, string> =>
   Result.try({
     try: (): unknown => {
       const value: unknown = JSON.parse(text)
@@ -50,3 +60,29 @@ export const parse = (text: string): Result.Result<unknown, string> =>
     },
     catch: (error) => error instanceof Error ? error.message : String(error)
   })
+
+/**
+ * The value of a JSON text: what `JSON.parse` gives, except that an integer which a number would round is a `bigint`, and
+ * that `NaN`, `Infinity` and `-Infinity`, which Python's `json.dumps` writes, are the numbers that they are. Only texts with
+ * a number beyond 2^53 or with such words are read twice. The failure is the parser's message.
+ *
+ * @category decoding
+ * @since 0.2.0
+ */
+export const parse = (text: string): Result.Result<unknown, string> => {
+  const strict = attempt(text)
+  if (Result.isSuccess(strict) || !/NaN|Infinity/.test(text)) return strict
+  return Result.orElse(
+    Result.try((): unknown => JSON.parse(withPlaceholders(text), withNumbers)),
+    () => strict
+  )
+}
+
+/**
+ * A value of {@link parse} as text, for messages.
+ *
+ * @category formatting
+ * @since 0.2.0
+ */
+export const show = (value: unknown): string =>
+  JSON.stringify(value, (_, field: unknown) => typeof field === "bigint" ? String(field) : field) ?? "undefined"

@@ -17,6 +17,7 @@ const decimalNumber = /^\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?\s*$/i
  */
 export const integer = (value: unknown): number | undefined => {
   if (typeof value === "boolean") return value ? 1 : 0
+  if (typeof value === "bigint") return Number(value)
   if (typeof value === "number") return Number.isInteger(value) ? value : undefined
   const digits = typeof value === "string" ? wholeNumber.exec(value)?.[1] : undefined
   // adding 0 makes 0 of -0
@@ -45,6 +46,8 @@ export const boolean = (value: unknown): boolean | undefined =>
  * @since 0.2.0
  */
 export const finite = (value: unknown): number | undefined => {
-  const number = typeof value === "string" && decimalNumber.test(value) ? Number(value) : value
+  const number = typeof value === "bigint" || (typeof value === "string" && decimalNumber.test(value))
+    ? Number(value)
+    : value
   return typeof number === "number" && Number.isFinite(number) ? number : undefined
 }

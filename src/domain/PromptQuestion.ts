@@ -3,11 +3,15 @@
  *
  * @since 0.2.0
  */
+import * as ChatFamilies from "./ChatFamilies.ts"
+import { escapeRegExp } from "./escapeRegExp.ts"
 import { instructions } from "./Protocol.ts"
 import { strip } from "./PythonString.ts"
 
+const marks = [...ChatFamilies.ends, ...ChatFamilies.assistantOpens].map((mark) => escapeRegExp(mark.trimEnd()))
+
 /** What a chat template or a completion prompt writes behind the user's text. */
-const turnEnd = /<[|｜]|<end_of_turn>|<\/s>|\[\/INST\]|\nAssistant:|<think>/
+const turnEnd = new RegExp([...marks, "\\nAssistant:", "<think>"].join("|"))
 
 /** The rag template's context begins with its first passage. */
 const context = " Context: Doc 1(Title: "

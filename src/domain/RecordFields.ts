@@ -40,7 +40,7 @@ export const kind = (value: unknown): string =>
     : `a ${typeof value === "bigint" ? "number" : typeof value}`
 
 /**
- * The text of a string or a number: ids, titles and answers are written as either. `undefined` for anything else.
+ * The text of a string or a finite number: ids and answers are written as either. `undefined` for anything else.
  *
  * @category getters
  * @since 0.2.0
@@ -48,19 +48,27 @@ export const kind = (value: unknown): string =>
 export const textOf = (value: unknown): string | undefined =>
   typeof value === "string"
     ? value
-    : typeof value === "number" || typeof value === "bigint"
+    : typeof value === "bigint" || (typeof value === "number" && Number.isFinite(value))
     ? String(value)
     : undefined
 
 /**
- * A string, `undefined` where the field is absent or null; numbers are read as strings.
+ * Whether a field is left out: absent, null, or NaN, which pandas writes for null.
+ *
+ * @category predicates
+ * @since 0.2.0
+ */
+export const isMissing = (value: unknown): boolean => value === undefined || value === null || Number.isNaN(value)
+
+/**
+ * A string, `undefined` where the field is missing (see {@link isMissing}); numbers are read as strings.
  *
  * @category decoding
  * @since 0.1.0
  */
 export const optionalString = (fields: Fields, name: string): Result.Result<string | undefined, string> => {
   const value = fields[name]
-  if (value === undefined || value === null) return Result.succeed(undefined)
+  if (isMissing(value)) return Result.succeed(undefined)
   const text = textOf(value)
   return text === undefined
     ? Result.fail(`"${name}" must be a string, got ${kind(value)}`)

@@ -8,7 +8,7 @@ import * as GoldenAnswers from "./GoldenAnswers.ts"
 import { ScoredTrajectory } from "./Outcome.ts"
 import { questionIn } from "./PromptQuestion.ts"
 import { renderPrompt } from "./Protocol.ts"
-import { at, type Fields, isFields, kind, optionalString } from "./RecordFields.ts"
+import { at, type Fields, isFields, isMissing, kind, optionalString } from "./RecordFields.ts"
 import { Trajectory } from "./Trajectory.ts"
 import * as Transcript from "./Transcript.ts"
 import { parse } from "./TranscriptParser.ts"
@@ -32,7 +32,7 @@ const decodeMessages = Schema.decodeUnknownOption(Messages)
 
 /** A prompt as text; messages are rendered in ChatML. */
 const promptText = (value: unknown): Result.Result<string | undefined, string> => {
-  if (value === undefined || value === null) return Result.succeed(undefined)
+  if (isMissing(value)) return Result.succeed(undefined)
   if (typeof value === "string") return Result.succeed(value)
   return Option.match(decodeMessages(value), {
     onNone: () =>

@@ -5,7 +5,8 @@
  * @since 0.1.0
  */
 import { Result } from "effect"
-import { contents, type Document, fromContents, type ScoredDocument } from "./Document.ts"
+import { contents, type Document, fromFields, type ScoredDocument } from "./Document.ts"
+import { type Fields, isFields, textOf } from "./RecordFields.ts"
 
 /**
  * Limits of a server.
@@ -44,11 +45,6 @@ export interface Problem {
   readonly field: string
   readonly message: string
 }
-
-type Fields = Readonly<Record<string, unknown>>
-
-const isFields = (value: unknown): value is Fields =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
 
 const invalid = (field: string, message: string): Result.Result<never, Problem> =>
   Result.fail({ status: 422, field, message })
@@ -165,10 +161,7 @@ export interface RerankRequest {
 const documentOf = (value: unknown): Document | undefined => {
   if (!isFields(value)) return undefined
   if ("document" in value) return documentOf(value["document"])
-  const { contents, text, title } = value
-  const id = typeof value["id"] === "string" ? value["id"] : ""
-  if (typeof contents === "string") return fromContents(id, contents)
-  return typeof title === "string" && typeof text === "string" ? { id, title, text } : undefined
+  return fromFields(textOf(value["id"]) ?? "", value)
 }
 
 /**

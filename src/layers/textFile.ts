@@ -5,12 +5,13 @@
  */
 // gzip needs Node's zlib, and a file that feeds it is best read by Node too.
 // @effect-diagnostics nodeBuiltinImport:off
-import { Schema, Stream } from "effect"
+import { Effect, Schema, Stream } from "effect"
 import { createReadStream } from "node:fs"
 import { open } from "node:fs/promises"
 import { pipeline } from "node:stream"
 import { createGunzip } from "node:zlib"
 import * as SystemReason from "./systemReason.ts"
+import * as Utf8 from "./utf8.ts"
 
 /**
  * A file could not be read.
@@ -48,11 +49,59 @@ async function* read(path: string): AsyncGenerator<Uint8Array> {
   yield* gzip ? pipeline(file, createGunzip({ chunkSize: 1 << 18 }), () => {}) : file
 }
 
+const hint = "Is the file in another encoding? iconv -f ENCODING -t UTF-8 OLD > NEW"
+
 /**
- * The text of a file in pieces of about 256 KiB.
+ * Decodes bytes as UTF-8. What is none is read as U+FFFD, told in a warning with the line of the first such byte, and
+ * counted in another one at the end. Bytes that are no text at all, or UTF-16, are a failure. `name` stands in messages.
+ *
+ * @category combinators
+ * @since 0.2.0
+ */
+export const decode =
+  (name: string) => <E, R>(bytes: Stream.Stream<Uint8Array, E, R>): Stream.Stream<string, E | FileUnreadable, R> =>
+    Stream.suspend(() => {
+      const utf8 = Utf8.decoder()
+      /** The beginning, until there is enough of it to tell what it is. */
+      let head: Uint8Array | undefined = new Uint8Array()
+      let lines = 0
+      const tell = Effect.fnUntraced(function*({ broken, text }: Utf8.Piece) {
+        const [line] = broken
+        if (lines === 0 && line !== undefined) {
+          yield* Effect.logWarning(`${name}:${line}: bytes that are no UTF-8 are read as \uFFFD. ${hint}`)
+        }
+        lines += broken.length
+        return text
+      })
+      const begin = (bytes: Uint8Array) => {
+        head = undefined
+        const reason = Utf8.noText(bytes)
+        return reason === undefined
+          ? tell(utf8.push(bytes))
+          : Effect.fail(new FileUnreadable({ path: name, reason }))
+      }
+      const push = (piece: Uint8Array) => {
+        if (head === undefined) return tell(utf8.push(piece))
+        head = Buffer.concat([head, piece])
+        return head.length < Utf8.headLength ? Effect.succeed("") : begin(head)
+      }
+      const end = Effect.gen(function*() {
+        const text = (head === undefined ? "" : yield* begin(head)) + (yield* tell(utf8.end()))
+        if (lines > 1) yield* Effect.logWarning(`${name}: ${lines} lines hold bytes that are no UTF-8`)
+        return text
+      })
+      return bytes.pipe(
+        Stream.mapEffect(push),
+        Stream.concat(Stream.fromEffect(end)),
+        Stream.filter((text) => text !== "")
+      )
+    })
+
+/**
+ * The text of a file in pieces of about 256 KiB, decoded by {@link decode}.
  *
  * @category constructors
  * @since 0.1.0
  */
 export const stream = (path: string): Stream.Stream<string, FileUnreadable> =>
-  Stream.suspend(() => Stream.fromAsyncIterable(read(path), unreadable(path)).pipe(Stream.decodeText()))
+  Stream.suspend(() => Stream.fromAsyncIterable(read(path), unreadable(path)).pipe(decode(path)))

@@ -6,6 +6,7 @@
 import { ByteSize, Cause, Clock, Effect, Layer, Metric, Option, Result } from "effect"
 import { HttpIncomingMessage, HttpServer, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { PrometheusMetrics } from "effect/observability"
+import * as Json from "../domain/Json.ts"
 import * as Wire from "../domain/RetrievalWire.ts"
 import { Reranker } from "../services/Reranker.ts"
 import { Retriever, type RetrieverError } from "../services/Retriever.ts"
@@ -73,11 +74,7 @@ const sameText = (a: string, b: string): boolean => {
   return difference === 0
 }
 
-const parse = (body: string): Result.Result<unknown, string> =>
-  Result.try({
-    try: (): unknown => JSON.parse(body),
-    catch: (error) => error instanceof Error ? error.message : String(error)
-  })
+const utf8 = new TextDecoder("utf-8", { fatal: true })
 
 /** Queries that were admitted, and how fast they go: what a refused client is told to wait follows from both. */
 class Admission {
@@ -121,6 +118,8 @@ const make = (
   }
   const maxBodyBytes = options.maxBodyBytes ?? 1 << 24
   const admission = new Admission(options.maxPending ?? 16_384)
+  const noJson = (reason: string) =>
+    json(Wire.encodeProblem({ field: "", message: `JSON decode error: ${reason}` }, "json_invalid"), 422)
   const tooLarge = json(Wire.encodeDetail(`The body is larger than ${maxBodyBytes} bytes`), 413, {
     connection: "close"
   })
@@ -174,9 +173,12 @@ const make = (
   const readBody = (request: HttpServerRequest.HttpServerRequest) =>
     Number(request.headers["content-length"] ?? 0) > maxBodyBytes
       ? Effect.fail(tooLarge)
-      : request.text.pipe(
+      : request.arrayBuffer.pipe(
         Effect.provideService(HttpIncomingMessage.MaxBodySize, ByteSize.bytes(maxBodyBytes)),
-        Effect.mapError(() => tooLarge)
+        Effect.mapError(() => tooLarge),
+        Effect.flatMap((bytes) =>
+          Effect.try({ try: () => utf8.decode(bytes), catch: () => noJson("the body is no UTF-8") })
+        )
       )
 
   /** Reads a body, decodes it, and answers what it asks for or says what is wrong with it. */
@@ -185,11 +187,8 @@ const make = (
     answer: (request: A) => Effect.Effect<HttpServerResponse.HttpServerResponse>
   ) =>
     Effect.fnUntraced(function*(request: HttpServerRequest.HttpServerRequest) {
-      const parsed = parse(yield* readBody(request))
-      if (Result.isFailure(parsed)) {
-        const message = `JSON decode error: ${parsed.failure}`
-        return json(Wire.encodeProblem({ field: "", message }, "json_invalid"), 422)
-      }
+      const parsed = Json.parse(yield* readBody(request))
+      if (Result.isFailure(parsed)) return noJson(parsed.failure)
       const decoded = decode(parsed.success, limits)
       return Result.isSuccess(decoded)
         ? yield* answer(decoded.success)

@@ -113,6 +113,16 @@ describe("golden answers", () => {
     assert.match(String(failure({ golden_answers: nested })), /nested too deeply/)
   })
 
+  it("are looked for elsewhere where pandas wrote NaN for null", () => {
+    const record = Result.getOrThrow(
+      Json.parse("{\"golden_answers\": NaN, \"reward_model\": {\"ground_truth\": [\"x\", NaN]}}")
+    )
+    assert.deepStrictEqual(
+      GoldenAnswers.ofRecord(record as Readonly<Record<string, unknown>>),
+      Result.succeed(["x"])
+    )
+  })
+
   it.each([
     ["[Untitled]", ["[Untitled]"]],
     ["(What's the Story) Morning Glory?", ["(What's the Story) Morning Glory?"]],

@@ -3,8 +3,9 @@
  *
  * @since 0.1.0
  */
-import { Clock, Effect, type Redacted, Result } from "effect"
+import { Clock, Effect, type Redacted } from "effect"
 import { type HttpClient, type HttpClientError, HttpClientRequest, type HttpClientResponse } from "effect/http"
+import * as Json from "../../domain/Json.ts"
 import {
   type RetrieverError,
   RetrieverMalformedJson,
@@ -136,37 +137,9 @@ export const execute = Effect.fnUntraced(function*(
     })
   }
   const body = yield* readText(retriever, response)
-  return yield* Effect.mapError(Effect.fromResult(parseJson(body)), (reason) => {
+  return yield* Effect.mapError(Effect.fromResult(Json.parse(body)), (reason) => {
     const type = response.headers["content-type"] ?? ""
     const called = type === "" || /json/i.test(type) ? "" : `, sent as ${type}`
     return new RetrieverMalformedJson({ retriever, body: excerpt(body), reason: `${reason}${called}` })
   })
 })
-
-/** What stands for a number that JSON does not have while the rest is read. */
-const placeholder = "\u0000number:"
-const stringOrWord = /"(?:[^"\\]|\\.)*"|-?\b(?:NaN|Infinity)\b/gs
-
-/** Reads JSON, and what Python's `json.dumps` makes of numbers that are not finite. */
-const parseJson = (body: string): Result.Result<unknown, string> => {
-  const parse = (text: string): Result.Result<unknown, string> =>
-    Result.try({
-      try: (): unknown =>
-        JSON.parse(
-          text,
-          (_, value: unknown) =>
-            typeof value === "string" && value.startsWith(placeholder) ? Number(value.slice(placeholder.length)) : value
-        ),
-      catch: (error) => error instanceof Error ? error.message : String(error)
-    })
-  const strict = Result.try({
-    try: (): unknown => JSON.parse(body),
-    catch: (error) => error instanceof Error ? error.message : String(error)
-  })
-  if (Result.isSuccess(strict) || !/NaN|Infinity/.test(body)) return strict
-  const replaced = body.replaceAll(
-    stringOrWord,
-    (found) => found.startsWith("\"") ? found : JSON.stringify(placeholder + found)
-  )
-  return Result.orElse(parse(replaced), () => strict)
-}

@@ -4,14 +4,12 @@
  * @since 0.1.0
  */
 import { Result } from "effect"
-import { contents, type Document, fromContents, type ScoredDocument } from "../../domain/Document.ts"
+import { contents, type Document, fromContents, fromFields, type ScoredDocument } from "../../domain/Document.ts"
+import * as Json from "../../domain/Json.ts"
 import * as LaxJson from "../../domain/LaxJson.ts"
+import { type Fields, isFields, textOf } from "../../domain/RecordFields.ts"
 import { sha256 } from "../hash.ts"
 import { excerpt } from "./jsonHttp.ts"
-
-type Json = Readonly<Record<string, unknown>>
-
-const isRecord = (value: unknown): value is Json => typeof value === "object" && value !== null && !Array.isArray(value)
 
 /** Servers that build documents on the fly give them no id: equal texts get equal ids. */
 const derivedId = (text: string): string => sha256(text).slice(0, 16)
@@ -39,38 +37,26 @@ export const documentFromString = (text: string): Document => {
   return fromContents(id, text)
 }
 
-const documentFromRecord = (record: Json): Result.Result<Document, string> => {
-  const { contents: body, text, title } = record
-  const id = typeof record["id"] === "number" ? String(record["id"]) : record["id"]
-  if (id !== undefined && id !== null && typeof id !== "string") return Result.fail(`a document's "id" is no string`)
-  const separate = (title === undefined || title === null || typeof title === "string") && typeof text === "string"
-  if (typeof body === "string") {
-    const named = typeof id === "string" ? id : derivedId(body)
-    // `contents` is what the reference reads; title and text are used only where they say the same and more exactly
-    return Result.succeed(
-      separate && contents({ id: named, title: title ?? "", text }) === body
-        ? { id: named, title: title ?? "", text }
-        : fromContents(named, body)
-    )
+const documentFromRecord = (record: Fields): Result.Result<Document, string> => {
+  const id = textOf(record["id"])
+  if (id === undefined && record["id"] !== undefined && record["id"] !== null) {
+    return Result.fail(`a document's "id" is no string`)
   }
-  if (separate) {
-    return Result.succeed({
-      id: typeof id === "string" ? id : derivedId(`${title ?? ""}\n${text}`),
-      title: title ?? "",
-      text
-    })
-  }
-  return Result.fail(`a document needs "contents", or "title" and "text", as strings`)
+  // servers leave the title out where there is none
+  const found = fromFields(id ?? "", { ...record, title: record["title"] ?? "" })
+  if (found === undefined) return Result.fail(`a document needs "contents", or "title" and "text", as strings`)
+  const { contents: whole } = record
+  return Result.succeed({ ...found, id: id ?? derivedId(typeof whole === "string" ? whole : contents(found)) })
 }
 
 const document = (value: unknown): Result.Result<Document, string> =>
   typeof value === "string"
     ? Result.succeed(documentFromString(value))
-    : isRecord(value)
+    : isFields(value)
     ? documentFromRecord(value)
     : Result.fail("a document is neither an object nor a string")
 
-const shown = (value: unknown): string => typeof value === "number" ? String(value) : JSON.stringify(value).slice(0, 60)
+const shown = (value: unknown): string => typeof value === "number" ? String(value) : Json.show(value).slice(0, 60)
 
 interface Hit {
   readonly document: Document
@@ -79,7 +65,7 @@ interface Hit {
 
 /** Reads one hit: `{document, score}` or a bare document. */
 const hit = (value: unknown): Result.Result<Hit, string> => {
-  const scored = isRecord(value) && "document" in value
+  const scored = isFields(value) && "document" in value
   const given = scored ? value["score"] : undefined
   const score = given === undefined || given === null ? undefined : LaxJson.finite(given)
   if (score === undefined && given !== undefined && given !== null) {
@@ -119,8 +105,8 @@ export const decodeResult = (
   queries: number,
   topK: number
 ): Result.Result<ReadonlyArray<ReadonlyArray<ScoredDocument>>, string> => {
-  const result = isRecord(json) ? json["result"] : undefined
-  if (!Array.isArray(result)) return Result.fail(`there is no array "result" in ${excerpt(JSON.stringify(json))}`)
+  const result = isFields(json) ? json["result"] : undefined
+  if (!Array.isArray(result)) return Result.fail(`there is no array "result" in ${excerpt(Json.show(json))}`)
   if (result.length !== queries) {
     return Result.fail(`"result" holds ${result.length} lists for ${queries} ${queries === 1 ? "query" : "queries"}`)
   }
