@@ -28,6 +28,8 @@ export interface RawRecord {
 export interface Malformed {
   readonly line: number
   readonly flaw: string
+  /** Whether the text lost what was there: nobody can mend it. */
+  readonly lost?: true
 }
 
 /**

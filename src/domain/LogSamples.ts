@@ -71,7 +71,7 @@ const caution =
 
 const toRecord = ({ folded, golden, line, response }: Sample): RawRecord | Malformed =>
   Result.match(GoldenAnswers.fromPrinted(golden), {
-    onFailure: (flaw) => ({ line, flaw: `the golden answers ${flaw}` }),
+    onFailure: (flaw) => ({ line, flaw: `the golden answers ${flaw}`, lost: true }),
     onSuccess: (golden_answers) => ({
       line,
       text: JSON.stringify({ golden_answers, response }),

@@ -37,12 +37,16 @@ const promptText = (value: unknown): Result.Result<string | undefined, string> =
   return Option.match(decodeMessages(value), {
     onNone: () =>
       Result.fail(`"prompt" must be a string or an array of {"role","content"} messages, got ${kind(value)}`),
-    onSome: (messages) =>
-      Result.succeed(
-        `${
-          messages.map(({ content, role }) => `<|im_start|>${role}\n${content}<|im_end|>\n`).join("")
-        }<|im_start|>assistant\n`
+    onSome: (messages) => {
+      const turn = ({ content, role }: (typeof messages)[number]) => `<|im_start|>${role}\n${content}`
+      const last = messages.at(-1)
+      // words that are put into the assistant's mouth stay open: the policy goes on with them
+      return Result.succeed(
+        last?.role === "assistant"
+          ? messages.slice(0, -1).map((message) => `${turn(message)}<|im_end|>\n`).join("") + turn(last)
+          : `${messages.map((message) => `${turn(message)}<|im_end|>\n`).join("")}<|im_start|>assistant\n`
       )
+    }
   })
 }
 

@@ -21,7 +21,9 @@ export class RecordInvalid extends Schema.TaggedError<RecordInvalid>()("RecordIn
   path: Schema.String,
   /** 1-based line on which the record begins. */
   line: Schema.Natural,
-  reason: Schema.String
+  reason: Schema.String,
+  /** Whether the recording lost what was there, so that the record can only be left out. */
+  lost: Schema.optionalKey(Schema.Literal(true))
 }) {
   override get message() {
     return `${this.path}:${this.line}: ${this.reason}`
@@ -70,7 +72,13 @@ export const gradeRecord = (
       { id: String(record.line), dataSource: options.dataSource }
     )
   })
-  return Result.mapError(graded, (reason) => new RecordInvalid({ path: options.path, line: record.line, reason }))
+  return Result.mapError(graded, (reason) =>
+    new RecordInvalid({
+      path: options.path,
+      line: record.line,
+      reason,
+      ...("lost" in record && { lost: true as const })
+    }))
 }
 
 /** Warns of the first record that may not be what was meant, and counts the others. */
@@ -130,7 +138,10 @@ export interface Source<E, R> extends Omit<Options, "scopes"> {
  */
 export interface RunOptions<E, R> {
   readonly scopes: Scopes
-  /** Whether records that cannot be graded are counted and skipped instead of ending the run. */
+  /**
+   * Whether records that cannot be graded are counted and skipped instead of ending the run, as those are whose recording
+   * lost what was there.
+   */
   readonly skipBad: boolean
   /** Takes the items of a batch, in order, before the next batch is read. */
   readonly onItems: (items: ReadonlyArray<ScoreSummary.Item>) => Effect.Effect<void, E, R>
@@ -169,7 +180,7 @@ export const run = Effect.fn("Score.run")(function*<E, R, E2, R2>(
       if (Result.isSuccess(result)) {
         tally.add(result.success)
         items.push(result.success)
-      } else if (options.skipBad) {
+      } else if (options.skipBad || result.failure.lost === true) {
         skipped++
         yield* options.onSkipped(result.failure)
       } else {

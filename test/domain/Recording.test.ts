@@ -39,6 +39,11 @@ describe("fromJson", () => {
   it("renders a prompt of messages", () => {
     const { transcript } = read({ golden_answers: ["x"], response: "r", prompt: [{ role: "user", content: "hi" }] })
     assert.strictEqual(transcript.prompt, "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n")
+    const prefilled = [{ role: "user", content: "hi" }, { role: "assistant", content: "<think>\n" }]
+    assert.strictEqual(
+      read({ golden_answers: "x", response: "r", prompt: prefilled }).transcript.prompt,
+      "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n<think>\n"
+    )
   })
 
   it("takes the question from the prompt where it has none of its own", () => {
