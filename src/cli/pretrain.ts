@@ -21,6 +21,7 @@ import * as Weights from "../layers/model/Weights.ts"
 import * as Engine from "../layers/policy/engine/Engine.ts"
 import * as RetrieverLunr from "../layers/retriever/RetrieverLunr.ts"
 import * as TokenizerWorld from "../layers/tokenizer/TokenizerWorld.ts"
+import * as WriterLock from "../layers/writerLock.ts"
 import * as Pretrain from "../programs/Pretrain.ts"
 import { Optimizer } from "../services/Optimizer.ts"
 import { Policy } from "../services/Policy.ts"
@@ -210,7 +211,7 @@ const program = Effect.fnUntraced(function*(input: Input) {
       "With --resume its run goes on, with --force it begins anew."
     )
   }
-  if (input.force && !input.resume) yield* fs.remove(checkpoints, { recursive: true, force: true })
+  yield* WriterLock.acquireDirectory(input.directory)
   yield* HuggingFaceWriter.check(input.directory)
 
   const { config } = weights
@@ -239,6 +240,7 @@ const program = Effect.fnUntraced(function*(input: Input) {
     yield* AtomicFile.writeString(join(input.directory, "pretrain.json"), json({ step, plan, measurement }))
   })
 
+  if (input.force && !input.resume) yield* fs.remove(checkpoints, { recursive: true, force: true })
   const tell = yield* makeProgress(plan.steps)
   yield* Pretrain.run({
     plan,

@@ -13,6 +13,7 @@ import * as CheckpointsFileSystem from "../layers/checkpoints/CheckpointsFileSys
 import * as HuggingFaceWriter from "../layers/model/HuggingFaceWriter.ts"
 import * as Pretrained from "../layers/model/Pretrained.ts"
 import * as PolicyEngine from "../layers/policy/PolicyEngine.ts"
+import * as WriterLock from "../layers/writerLock.ts"
 import * as Finetune from "../programs/Finetune.ts"
 import { Tokenizer } from "../services/Tokenizer.ts"
 import { deviceFlags } from "./deviceFlag.ts"
@@ -144,8 +145,7 @@ const program = Effect.fnUntraced(function*(input: Input) {
       "With --resume its run goes on, with --force it begins anew."
     )
   }
-  if (input.force && !input.resume) yield* fs.remove(checkpoints, { recursive: true, force: true })
-
+  yield* WriterLock.acquireDirectory(input.directory)
   yield* HuggingFaceWriter.check(input.directory)
 
   const model = yield* beginning(input)
@@ -156,6 +156,8 @@ const program = Effect.fnUntraced(function*(input: Input) {
   )
   const validation = yield* readExamples(input.validate, { minReward: Option.none(), skipBad: input.skipBad, limit })
     .pipe(Effect.provideService(Tokenizer, opened.tokenizer))
+  // what was there is given up when everything else has been read
+  if (input.force && !input.resume) yield* fs.remove(checkpoints, { recursive: true, force: true })
   const plan: Finetune.Plan = {
     seed: input.seed,
     data: digestOf(data.examples),

@@ -83,7 +83,8 @@ export const reads = (directory: string) =>
   Effect.map(RunFolder.at(directory), (folder) => [...Outputs.files(jobFile(folder)), ...Outputs.run(folder)])
 
 /**
- * Makes a directory for a new job, or finds that of the job to go on with.
+ * Makes a directory for a new job, or finds that of the job to go on with. It is claimed until the end of the scope, and a
+ * new one is removed there where its run has not begun.
  *
  * @category constructors
  * @since 0.1.0
@@ -103,11 +104,12 @@ export const open = Effect.fnUntraced(function*(
         )
       )
     )
+    yield* RunFolder.claim(folder)
     return { folder, job }
   }
   const { device, questions, seed, steps } = input
   const job: Job = { seed, steps, questions, device }
-  const folder = yield* RunFolder.create(input.runs, "start")
+  const folder = yield* RunFolder.begin(input.runs, "start")
   yield* Effect.flatMap(
     Effect.orDie(Schema.encodeEffect(JobText)(job)),
     (text) => AtomicFile.writeString(jobFile(folder), `${text}\n`)

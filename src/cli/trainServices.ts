@@ -42,7 +42,14 @@ export const modelOf = (config: RunConfig): string => config.model ?? shippedMod
  * @category layers
  * @since 0.1.0
  */
-export const engineOf = (config: RunConfig, options?: { readonly learning?: boolean | undefined }) => {
+export const engineOf = (
+  config: RunConfig,
+  options?: {
+    readonly learning?: boolean | undefined
+    /** Tokens that the key-value cache may grow to. */
+    readonly maxCacheTokens?: number | undefined
+  }
+) => {
   const learning = options?.learning ?? true
   const model = modelOf(config)
   const critic = learning && RunPlan.usesCritic(config)
@@ -51,7 +58,8 @@ export const engineOf = (config: RunConfig, options?: { readonly learning?: bool
     model,
     device: config.device === "auto" ? "wasm" : config.device,
     critic,
-    reference
+    reference,
+    ...(options?.maxCacheTokens === undefined ? {} : { maxCacheTokens: options.maxCacheTokens })
   })
   const withCritic = critic ? PolicyEngine.critic.pipe(Layer.provideMerge(engine)) : engine
   const whole = reference ? PolicyEngine.reference.pipe(Layer.provideMerge(withCritic)) : withCritic

@@ -49,6 +49,15 @@ async function* read(path: string): AsyncGenerator<Uint8Array> {
   yield* gzip ? pipeline(file, createGunzip({ chunkSize: 1 << 18 }), () => {}) : file
 }
 
+/**
+ * The bytes of a file, decompressed where it is gzip, in pieces of about 256 KiB.
+ *
+ * @category constructors
+ * @since 0.2.0
+ */
+export const bytes = (path: string): Stream.Stream<Uint8Array, FileUnreadable> =>
+  Stream.suspend(() => Stream.fromAsyncIterable(read(path), unreadable(path)))
+
 const hint = "Is the file in another encoding? iconv -f ENCODING -t UTF-8 OLD > NEW"
 
 /**
@@ -104,4 +113,4 @@ export const decode =
  * @since 0.1.0
  */
 export const stream = (path: string): Stream.Stream<string, FileUnreadable> =>
-  Stream.suspend(() => Stream.fromAsyncIterable(read(path), unreadable(path)).pipe(decode(path)))
+  Stream.suspend(() => bytes(path).pipe(decode(path)))

@@ -318,7 +318,7 @@ describe("evaluations of a run", () => {
           })
         )
       yield* run(5, 24)
-      assert.deepStrictEqual(told, [1, 2, 3, 4, 5].map((done) => [1, done, 5]))
+      assert.deepStrictEqual(told, [0, 1, 2, 3, 4, 5].map((done) => [1, done, 5]))
       told.length = 0
       yield* run(null, 24)
       assert.deepStrictEqual(told.at(-1), [1, 24, 24])

@@ -29,7 +29,13 @@ export interface Options extends QuestionsMemory.Options {
 
 const splits = new Set(["train", "dev", "test", "val", "valid", "validation"])
 
-const nameOf = (path: string): string => {
+/**
+ * The data source of a file's records that name none.
+ *
+ * @category getters
+ * @since 0.2.0
+ */
+export const dataSourceOf = (path: string): string => {
   const [file = path, folder] = path.split(/[/\\]/).toReversed()
   const stem = file.replace(/\.(?:jsonl?|ndjson|parquet)?(?:\.gz)?$/, "") || file
   return splits.has(stem) && folder !== undefined && folder !== "" && folder !== "." ? folder : stem
@@ -47,7 +53,7 @@ export const read = Effect.fn("QuestionsFile.read")(function*(
   path: string,
   options?: { readonly dataSource?: string | undefined }
 ): Effect.fn.Return<ReadonlyArray<Question>, QuestionsUnreadable> {
-  const dataSource = options?.dataSource ?? nameOf(path)
+  const dataSource = options?.dataSource ?? dataSourceOf(path)
   const questions: Array<Question> = []
   yield* Stream.runForEach(Stream.mapError(RecordFile.batches(path, QuestionRecord.columns), unreadable), (records) => {
     for (const { line, value } of records) {

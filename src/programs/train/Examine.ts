@@ -42,6 +42,7 @@ export const evaluate = Effect.fn("Train.evaluate")(function*(config: RunConfig,
     groupSize: 1,
     sampling: RunPlan.evaluationSampling(config)
   }, onProgress && ((done) => onProgress({ step, phase: "evaluation", done, total })))
+  if (onProgress !== undefined) yield* onProgress({ step, phase: "evaluation", done: 0, total })
   return yield* options.evaluationRetriever === undefined
     ? run
     : Effect.provideService(run, Retriever, options.evaluationRetriever)

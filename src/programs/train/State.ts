@@ -176,18 +176,29 @@ export const restoreActor = Effect.fn("Train.restoreActor")(function*(info: Chec
 })
 
 /**
- * Restores a run: the learners get their states back, the returned state is where to go on.
+ * Reads a checkpoint of a run that is to go on with a configuration, and fails where it cannot.
  *
  * @category programs
- * @since 0.1.0
+ * @since 0.2.0
  */
-export const load = Effect.fn("Train.load")(function*(info: CheckpointInfo, config: RunConfig) {
+export const admit = Effect.fn("Train.admit")(function*(info: CheckpointInfo, config: RunConfig) {
   const { checkpoint, state } = yield* read(info)
   const differences = RunConfigDifferences.conflicts(state.config, config)
   if (differences.length > 0) return yield* new ResumeConflict({ differences })
   if (state.step >= config.steps && state.pending === null) {
     return yield* new NothingToDo({ step: state.step, steps: config.steps })
   }
+  return { checkpoint, state }
+})
+
+/**
+ * Restores a run: the learners get their states back, the returned state is where to go on.
+ *
+ * @category programs
+ * @since 0.1.0
+ */
+export const load = Effect.fn("Train.load")(function*(info: CheckpointInfo, config: RunConfig) {
+  const { checkpoint, state } = yield* admit(info, config)
   yield* restoreOptimizer(checkpoint, state)
   const critic = yield* Effect.serviceOption(Critic)
   if (Option.isSome(critic)) {
