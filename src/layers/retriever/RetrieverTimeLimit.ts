@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import { Duration, Effect, type Layer } from "effect"
-import { Retriever, RetrieverTimeout } from "../../services/Retriever.ts"
+import { Retriever, type RetrieverError, RetrieverTimeout } from "../../services/Retriever.ts"
 
 /**
  * @category models
@@ -13,6 +13,21 @@ import { Retriever, RetrieverTimeout } from "../../services/Retriever.ts"
 export interface Options {
   /** Time for one call, be it of one query or of many. Default 30 seconds. */
   readonly duration?: Duration.Input | undefined
+}
+
+/**
+ * Fails what takes longer with `RetrieverTimeout` and interrupts it.
+ *
+ * @category combinators
+ * @since 0.2.0
+ */
+export const limiting = (retriever: string, options?: Options) => {
+  const duration = Duration.fromInputUnsafe(options?.duration ?? "30 seconds")
+  return <A>(attempt: Effect.Effect<A, RetrieverError>): Effect.Effect<A, RetrieverError> =>
+    Effect.timeoutOrElse(attempt, {
+      duration,
+      orElse: () => Effect.fail(new RetrieverTimeout({ retriever, milliseconds: Duration.toMillis(duration) }))
+    })
 }
 
 /**
@@ -25,12 +40,7 @@ export interface Options {
 export const layer = (options?: Options): Layer.Layer<Retriever, never, Retriever> =>
   Retriever.decorate((inner) =>
     Effect.sync(() => {
-      const duration = Duration.fromInputUnsafe(options?.duration ?? "30 seconds")
-      const limit = Effect.timeoutOrElse({
-        duration,
-        orElse: () =>
-          Effect.fail(new RetrieverTimeout({ retriever: inner.name, milliseconds: Duration.toMillis(duration) }))
-      })
+      const limit = limiting(inner.name, options)
       return Retriever.of({
         name: inner.name,
         search: (query, options) => limit(inner.search(query, options)),

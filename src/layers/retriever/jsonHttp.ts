@@ -31,6 +31,15 @@ export const excerpt = (text: string): string => {
 }
 
 /**
+ * The beginning of a value of JSON, for error messages; numbers that JSON does not have are shown as they are.
+ *
+ * @category formatting
+ * @since 0.2.0
+ */
+export const shown = (value: unknown): string =>
+  typeof value === "number" || value === undefined ? String(value) : excerpt(Json.show(value))
+
+/**
  * The delay that a `Retry-After` header asks for: seconds or an HTTP date (RFC 9110, §10.2.3). Never negative.
  *
  * @category decoding

@@ -5,11 +5,10 @@
  */
 import { Result } from "effect"
 import { contents, type Document, fromContents, fromFields, type ScoredDocument } from "../../domain/Document.ts"
-import * as Json from "../../domain/Json.ts"
 import * as LaxJson from "../../domain/LaxJson.ts"
 import { type Fields, isFields, textOf } from "../../domain/RecordFields.ts"
 import { sha256 } from "../hash.ts"
-import { excerpt } from "./jsonHttp.ts"
+import { shown } from "./jsonHttp.ts"
 
 /** Servers that build documents on the fly give them no id: equal texts get equal ids. */
 const derivedId = (text: string): string => sha256(text).slice(0, 16)
@@ -55,8 +54,6 @@ const document = (value: unknown): Result.Result<Document, string> =>
     : isFields(value)
     ? documentFromRecord(value)
     : Result.fail("a document is neither an object nor a string")
-
-const shown = (value: unknown): string => typeof value === "number" ? String(value) : Json.show(value).slice(0, 60)
 
 interface Hit {
   readonly document: Document
@@ -106,7 +103,7 @@ export const decodeResult = (
   topK: number
 ): Result.Result<ReadonlyArray<ReadonlyArray<ScoredDocument>>, string> => {
   const result = isFields(json) ? json["result"] : undefined
-  if (!Array.isArray(result)) return Result.fail(`there is no array "result" in ${excerpt(Json.show(json))}`)
+  if (!Array.isArray(result)) return Result.fail(`there is no array "result" in ${shown(json)}`)
   if (result.length !== queries) {
     return Result.fail(`"result" holds ${result.length} lists for ${queries} ${queries === 1 ? "query" : "queries"}`)
   }
