@@ -49,7 +49,7 @@ const inOrder = (entries: ReadonlyArray<unknown>, count: number): Result.Result<
     if (given === undefined) return Result.fail(`entry ${position} has no "index", and others have`)
     const index = LaxJson.integer(given)
     if (index === undefined || index < 0 || index >= count) {
-      return Result.fail(`the "index" ${JSON.stringify(given)} for ${count} texts`)
+      return Result.fail(`the "index" ${JsonHttp.shown(given)} for ${count} texts`)
     }
     if (seen.has(index)) return Result.fail(`the "index" ${index} twice`)
     seen.add(index)
