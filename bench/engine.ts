@@ -16,12 +16,14 @@ import * as Loss from "../src/domain/Loss.ts"
 import * as ModelInit from "../src/domain/ModelInit.ts"
 import { parameterCount } from "../src/domain/ModelTensors.ts"
 import { onPolicy } from "../src/domain/Sampling.ts"
+import * as Spans from "../src/domain/Spans.ts"
 import { save } from "../src/layers/model/Weights.ts"
 import * as Engine from "../src/layers/policy/engine/Engine.ts"
+import type { EngineServices } from "../src/layers/policy/engine/Engine.ts"
 import type { StartOptions } from "../src/layers/policy/engine/EngineRpcs.ts"
 import * as EngineServer from "../src/layers/policy/engine/EngineServer.ts"
-import type { EngineServices } from "../src/layers/policy/engine/EngineServices.ts"
 import * as PolicyEngine from "../src/layers/policy/PolicyEngine.ts"
+import * as ChatTemplate from "../src/layers/tokenizer/ChatTemplate.ts"
 import { Device } from "../src/services/Device.ts"
 import type { UpdateOptions } from "../src/services/Optimizer.ts"
 import type { Tokenizer } from "../src/services/Tokenizer.ts"
@@ -42,14 +44,16 @@ const trainFlops = (shape: Shape): number => {
 }
 
 const letters = (ids: Int32Array) => String.fromCharCode(...ids.map((id) => 97 + id % 26))
+const codes = (text: string) => Int32Array.from(text, (c) => c.charCodeAt(0) - 97)
 const tokenizer = (size: number): Tokenizer["Service"] => ({
   vocabularySize: size,
   endOfText: [],
-  encode: (text) => Int32Array.from(text, (c) => c.charCodeAt(0) - 97),
+  specialIds: [],
+  encode: codes,
+  encodeSpans: (spans) => codes(Spans.text(spans)),
   decode: letters,
   decoder: () => ({ push: letters, flush: () => "" }),
-  hasChatTemplate: false,
-  applyChatTemplate: () => Effect.succeed("")
+  ...ChatTemplate.none
 })
 
 const median = (values: ReadonlyArray<number>): number => values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0

@@ -1,11 +1,10 @@
 /**
  * Training inside another Effect program: a search engine of one's own, no files, and a Stream of steps to do with what
- * the application likes. `node train.mts [STEPS]`.
+ * the application likes. `node examples/train.ts [STEPS]`.
  */
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Console, Effect, Layer, Result, Stream } from "effect"
 import {
-  Assets,
   CheckpointsMemory,
   FairScheduler,
   HeldOut,
@@ -19,7 +18,9 @@ import {
   RunLogMemory,
   Train,
   World
-} from "effect-search-r1"
+} from "../src/index.ts"
+
+const model = "assets/base-model"
 
 const config = Result.getOrThrow(RunConfig.resolve({
   algorithm: "grpo",
@@ -54,10 +55,7 @@ const Search = RetrieverCache.layer().pipe(
 )
 
 // policy and optimizer over one set of parameters, in a thread of their own
-const Engine = Layer.merge(
-  PolicyEngine.layer({ model: Assets.shippedModel, device: "wasm" }),
-  Pretrained.layerTokenizer(Assets.shippedModel)
-)
+const Engine = Layer.merge(PolicyEngine.layer({ model, device: "wasm" }), Pretrained.layerTokenizer(model))
 
 const program = Train.run(config).pipe(
   Stream.runForEach(({ metrics, seconds, step, steps }) =>
@@ -74,7 +72,7 @@ const Services = Layer.mergeAll(
   Search,
   RewardExactMatch.layer(),
   QuestionsMemory.layer(questions, { seed: config.seed }),
-  RunLogMemory.layer(),
+  RunLogMemory.layer,
   CheckpointsMemory.layer(),
   FairScheduler.layer
 )

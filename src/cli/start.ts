@@ -23,10 +23,7 @@ import { deviceNames } from "./deviceFlag.ts"
 import { evaluateBoth, lunrOf } from "./heldOutExam.ts"
 import { invocation, startCommand } from "./invocation.ts"
 import * as LiveStatus from "./liveStatus.ts"
-import * as MemoryCheck from "./memoryCheck.ts"
-import * as Outputs from "./outputs.ts"
 import * as RunFolder from "./runFolder.ts"
-import * as RunInputs from "./runInputs.ts"
 import * as StartJob from "./startJob.ts"
 import { comparisonTable, pairView, Report } from "./startView.ts"
 import * as StartWorld from "./startWorld.ts"
@@ -98,11 +95,9 @@ const examples = Effect.fnUntraced(function*(config: RunConfig, questions: Reado
 const asked = Effect.fnUntraced(function*(config: RunConfig, questions: ReadonlyArray<Question>, when: string) {
   const status = yield* LiveStatus.make
   let count = 0
-  const show = Effect.suspend(() => status.show(`${when}  held-out questions ${count}/${2 * questions.length}`))
-  yield* show
-  const tick = Effect.andThen(Effect.sync(() => void count++), show)
+  const tick = Effect.suspend(() => status.show(`${when}  held-out questions ${++count}/${2 * questions.length}`))
   return yield* Effect.ensuring(evaluateBoth(config, questions, tick), status.clear)
-}, Effect.scoped)
+})
 
 /** Trains what is left to train: the policy of a part that had ended before is restored. */
 const trainRest = (options: TrainRun.Options) =>
@@ -110,12 +105,9 @@ const trainRest = (options: TrainRun.Options) =>
     const latest = options.resume ? yield* Checkpoints.use((checkpoints) => checkpoints.latest) : Option.none()
     if (Option.isSome(latest) && latest.value.step >= options.config.steps) {
       const { pending, step } = yield* Train.restoreActor(latest.value)
-      if (pending === null) {
-        yield* Console.log(`trained before, ${step} of ${options.config.steps} steps`)
-        return { last: Option.none(), verdict: null } satisfies TrainRun.Ended
-      }
+      if (pending === null) return yield* Console.log(`trained before, ${step} of ${options.config.steps} steps`)
     }
-    return yield* TrainRun.trainRun(options)
+    yield* TrainRun.trainRun(options)
   }).pipe(Effect.catchIf((error) => !CliError.isCliError(error), (error) => Effect.fail(userError(error))))
 
 const program = Effect.fnUntraced(function*(input: Input, { folder, job }: Opened) {
@@ -124,7 +116,7 @@ const program = Effect.fnUntraced(function*(input: Input, { folder, job }: Opene
   const resume = Option.isSome(input.resume)
   const { heldOut, training } = yield* StartWorld.write(folder.world, job.seed, job.questions)
   const config = yield* RunFolder.resolve(StartJob.settings(folder, job))
-  const questionsFile = `${folder.world}/train.jsonl`
+  yield* RunFolder.writeConfig(folder, config)
   yield* Console.log([
     style.heading("Search-R1 on an encyclopedia of a world that exists for this run only"),
     `${resume ? "going on with" : "run"} ${folder.directory}`,
@@ -136,21 +128,18 @@ const program = Effect.fnUntraced(function*(input: Input, { folder, job }: Opene
   const inExam = Effect.provideService(Retriever, exam)
   const started = yield* Clock.currentTimeMillis
   const main = yield* Effect.gen(function*() {
-    // the engine is there: nothing keeps the run from beginning any more
-    yield* RunInputs.settle(folder, config, questionsFile)
     const before = yield* inExam(asked(config, heldOut.questions, "before"))
     const shownBefore = yield* inExam(examples(config, heldOut.questions))
-    const ended = yield* trainRest({
+    yield* trainRest({
       folder,
       config,
       resume,
       evaluation: Stream.fromIterable(heldOut.questions),
-      evaluationSize: heldOut.questions.length,
       evaluationRetriever: exam
     })
     const after = yield* inExam(asked(config, heldOut.questions, "after"))
     const shownAfter = yield* inExam(examples(config, heldOut.questions))
-    return { before, after, ended, shownBefore, shownAfter }
+    return { before, after, shownBefore, shownAfter }
   }).pipe(
     Effect.provide(Layer.mergeAll(
       servicesOf(folder, config),
@@ -166,8 +155,8 @@ const program = Effect.fnUntraced(function*(input: Input, { folder, job }: Opene
     evaluation: { ...config.evaluation, every: 0 }
   }
   const aloneFolder = yield* RunFolder.at(`${folder.directory}/no-search`)
+  yield* RunFolder.writeConfig(aloneFolder, alone)
   const baseline = yield* Effect.gen(function*() {
-    yield* RunInputs.settle(aloneFolder, alone, questionsFile)
     yield* trainRest({ folder: aloneFolder, config: alone, resume })
     return yield* inExam(Evaluate.run(Stream.fromIterable(heldOut.questions), {
       ...rolloutOptions(alone),
@@ -196,7 +185,7 @@ const program = Effect.fnUntraced(function*(input: Input, { folder, job }: Opene
   if (Option.isSome(input.report)) {
     const path = input.report.value
     yield* AtomicFile.writeString(path, `${yield* Effect.orDie(encodeReport(report))}\n`).pipe(
-      Effect.mapError((error) => userError(error))
+      Effect.mapError((error) => userError(`${path}: cannot be written (${error.message})`))
     )
   }
   yield* Console.log([
@@ -209,7 +198,6 @@ const program = Effect.fnUntraced(function*(input: Input, { folder, job }: Opene
     }" --run ${folder.directory} --corpus ${folder.world}/held-out-corpus.jsonl`,
     `  ${command} train --help`
   ].join("\n"))
-  yield* TrainRun.expectLearned(main.ended)
 })
 
 /**
@@ -218,19 +206,6 @@ const program = Effect.fnUntraced(function*(input: Input, { folder, job }: Opene
  */
 export const start = Command.make("start", flags, (input) =>
   Effect.gen(function*() {
-    if (Option.isSome(input.report)) {
-      const path = yield* Outputs.claimOne(
-        { flag: "--report", path: input.report.value, kind: "file" },
-        Option.isSome(input.resume) ? yield* StartJob.reads(input.resume.value) : []
-      )
-      yield* Effect.mapError(AtomicFile.check(path), (error) => userError(error))
-    }
-    if (Option.isNone(input.resume)) {
-      const config = yield* RunFolder.resolve(StartJob.settings({ world: "." }, input))
-      // the exam has more questions than an evaluation
-      const exam = { ...config, evaluation: { ...config.evaluation, questions: null } }
-      yield* MemoryCheck.expectFits(exam, input.questions)
-    }
     const opened = yield* StartJob.open(input)
     yield* TrainRun.resumable(
       program(input, opened),

@@ -7,7 +7,6 @@ import { Duration, Effect, type FileSystem, Layer, Option, type Path } from "eff
 import type { CliError } from "effect/cli"
 import type { RunConfig } from "../domain/RunConfigSchema.ts"
 import * as RunPlan from "../domain/RunPlan.ts"
-import { shippedModel } from "../layers/assets.ts"
 import * as CheckpointsFileSystem from "../layers/checkpoints/CheckpointsFileSystem.ts"
 import * as Pretrained from "../layers/model/Pretrained.ts"
 import * as PolicyEngine from "../layers/policy/PolicyEngine.ts"
@@ -20,6 +19,7 @@ import * as RunLogFileSystem from "../layers/runlog/RunLogFileSystem.ts"
 import * as FairScheduler from "../programs/FairScheduler.ts"
 import * as Rollout from "../programs/Rollout.ts"
 import type { Retriever } from "../services/Retriever.ts"
+import { shippedModel } from "./assets.ts"
 import { localLayer, retrieverLayer } from "./retrieverFlags.ts"
 import type { RunFolder } from "./runFolder.ts"
 import { userError } from "./userError.ts"
@@ -42,14 +42,7 @@ export const modelOf = (config: RunConfig): string => config.model ?? shippedMod
  * @category layers
  * @since 0.1.0
  */
-export const engineOf = (
-  config: RunConfig,
-  options?: {
-    readonly learning?: boolean | undefined
-    /** Tokens that the key-value cache may grow to. */
-    readonly maxCacheTokens?: number | undefined
-  }
-) => {
+export const engineOf = (config: RunConfig, options?: { readonly learning?: boolean | undefined }) => {
   const learning = options?.learning ?? true
   const model = modelOf(config)
   const critic = learning && RunPlan.usesCritic(config)
@@ -58,8 +51,7 @@ export const engineOf = (
     model,
     device: config.device === "auto" ? "wasm" : config.device,
     critic,
-    reference,
-    ...(options?.maxCacheTokens === undefined ? {} : { maxCacheTokens: options.maxCacheTokens })
+    reference
   })
   const withCritic = critic ? PolicyEngine.critic.pipe(Layer.provideMerge(engine)) : engine
   const whole = reference ? PolicyEngine.reference.pipe(Layer.provideMerge(withCritic)) : withCritic

@@ -3,15 +3,16 @@
  *
  * @since 0.1.0
  */
+import type { Spans } from "./Spans.ts"
 
 /**
- * Text to token ids and back, both total.
+ * Text to token ids and back, both total. Marks of special tokens count in text of this package's own only.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Codec {
-  encode(text: string): Int32Array
+  encodeSpans(text: Spans): Int32Array
   decode(ids: Int32Array): string
 }
 

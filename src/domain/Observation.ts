@@ -5,7 +5,8 @@
  */
 import { type Codec, leadingText } from "./Codec.ts"
 import type { Document } from "./Document.ts"
-import { formatDocument, formatDocuments, neutralizeTags, wrapInformation } from "./Protocol.ts"
+import { formatDocument, formatDocuments, informationSpans, neutralized, wrapInformation } from "./Protocol.ts"
+import * as Spans from "./Spans.ts"
 
 /**
  * How search results become an observation.
@@ -50,10 +51,10 @@ const fairShares = (needs: ReadonlyArray<number>, budget: number): ReadonlyArray
   return shares
 }
 
-const rightTokens = (codec: Codec, text: string, documents: number, maxTokens: number): Observation => {
-  const ids = codec.encode(text)
+const rightTokens = (codec: Codec, spans: Spans.Spans, documents: number, maxTokens: number): Observation => {
+  const ids = codec.encodeSpans(spans)
   return ids.length <= maxTokens
-    ? { text, ids, truncated: 0 }
+    ? { text: Spans.text(spans), ids, truncated: 0 }
     : { text: codec.decode(ids.subarray(0, maxTokens)), ids: ids.slice(0, maxTokens), truncated: documents }
 }
 
@@ -61,7 +62,8 @@ const rightTokens = (codec: Codec, text: string, documents: number, maxTokens: n
  * Formats search results as `\n\n<information>…</information>\n\n` within a token budget (spec §5.3, §1.5).
  *
  * With `perDocument`, documents that are too long lose the end of their body, in equal shares; the closing tag is always
- * there, even when the budget is smaller than the empty block.
+ * there, even when the budget is smaller than the empty block. The documents are foreign text: no mark in them becomes a
+ * special token.
  *
  * @category formatting
  * @since 0.1.0
@@ -71,19 +73,17 @@ export const informationObservation = (
   documents: ReadonlyArray<Document>,
   options: ObservationOptions
 ): Observation => {
-  const shown = options.neutralizeTags
-    ? documents.map(({ id, text, title }) => ({ id, title: neutralizeTags(title), text: neutralizeTags(text) }))
-    : documents
-  const text = wrapInformation(formatDocuments(shown))
-  if (options.truncation === "rightTokens") return rightTokens(codec, text, shown.length, options.maxTokens)
+  const shown = options.neutralizeTags ? documents.map(neutralized) : documents
+  const spans = informationSpans(formatDocuments(shown))
+  if (options.truncation === "rightTokens") return rightTokens(codec, spans, shown.length, options.maxTokens)
 
-  const ids = codec.encode(text)
-  if (ids.length <= options.maxTokens) return { text, ids, truncated: 0 }
+  const ids = codec.encodeSpans(spans)
+  if (ids.length <= options.maxTokens) return { text: Spans.text(spans), ids, truncated: 0 }
 
   const lines = shown.map((document, index) => formatDocument(document, index + 1))
-  const encoded = lines.map((line) => codec.encode(line))
+  const encoded = lines.map((line) => codec.encodeSpans(Spans.foreign(line)))
   const needs = encoded.map((line) => line.length)
-  const overhead = codec.encode(wrapInformation("\n".repeat(Math.max(0, lines.length - 1)))).length
+  const overhead = codec.encodeSpans(informationSpans("\n".repeat(Math.max(0, lines.length - 1)))).length
   // A cut text may encode to more tokens than the ids it was cut from, and tokens may merge or split where the pieces
   // meet; so the result is measured and the budget tightened by what it is over until it fits.
   for (let budget = options.maxTokens - overhead; budget > 0;) {
@@ -93,19 +93,23 @@ export const informationObservation = (
       const share = shares[index] ?? 0
       return own === undefined || share >= own.length ? line : leadingText(codec, own, share).trimEnd()
     })
-    const cut = wrapInformation(kept.filter((line) => line !== "").join("\n"))
-    const cutIds = codec.encode(cut)
+    const cut = informationSpans(kept.filter((line) => line !== "").join("\n"))
+    const cutIds = codec.encodeSpans(cut)
     if (cutIds.length <= options.maxTokens) {
-      return { text: cut, ids: cutIds, truncated: kept.filter((line, index) => line !== lines[index]).length }
+      return {
+        text: Spans.text(cut),
+        ids: cutIds,
+        truncated: kept.filter((line, index) => line !== lines[index]).length
+      }
     }
     budget -= Math.max(1, cutIds.length - options.maxTokens)
   }
   const empty = wrapInformation("")
-  return { text: empty, ids: codec.encode(empty), truncated: lines.length }
+  return { text: empty, ids: codec.encodeSpans(Spans.own(empty)), truncated: lines.length }
 }
 
 /**
- * A fixed message as an observation; cut from the right only where the reference would (quirk Q5b).
+ * A fixed message of this package's own as an observation; cut from the right only where the reference would (quirk Q5b).
  *
  * @category formatting
  * @since 0.1.0
@@ -116,5 +120,5 @@ export const messageObservation = (
   options: Pick<ObservationOptions, "maxTokens" | "truncation">
 ): Observation =>
   options.truncation === "rightTokens"
-    ? rightTokens(codec, message, 0, options.maxTokens)
-    : { text: message, ids: codec.encode(message), truncated: 0 }
+    ? rightTokens(codec, Spans.own(message), 0, options.maxTokens)
+    : { text: message, ids: codec.encodeSpans(Spans.own(message)), truncated: 0 }

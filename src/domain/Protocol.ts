@@ -9,6 +9,7 @@ import type { Document } from "./Document.ts"
 import { escapeRegExp } from "./escapeRegExp.ts"
 import { strip } from "./PythonString.ts"
 import { normalizeQuestion } from "./Question.ts"
+import * as Spans from "./Spans.ts"
 
 /**
  * The reference's three prompt templates: with search (`nq_search.py`), reasoning without search (`nq.py`), and one
@@ -29,20 +30,31 @@ const ragInstruction =
   "Answer the given question with some potentially useful context. You should analyze the question carefully, evaluate the given context (which may or may not be useful), and then generate an accurate and well-reasoned response. You should first have a reasoning process in mind and then provides the answer. Show your reasoning in <think> </think> tags and return the final answer in <answer> </answer> tags, for example <answer> Beijing </answer>."
 
 /**
- * What the templates say before they ask.
+ * The user message for a question, to the letter (spec §2.1), the typo "as your want" included. The question is
+ * stripped and ends with a question mark. `documents` fill the context of the `rag` template and are ignored elsewhere.
+ * Question and documents are foreign text.
  *
- * @category constants
+ * @category constructors
  * @since 0.2.0
  */
-export const instructions: Readonly<Record<Template, string>> = {
-  search: searchInstruction,
-  r1: r1Instruction,
-  rag: ragInstruction
+export const promptSpans = (
+  template: Template,
+  question: string,
+  documents: ReadonlyArray<Document> = []
+): Spans.Spans => {
+  const asked = normalizeQuestion(question)
+  switch (template) {
+    case "search":
+      return Spans.template`${Spans.own(searchInstruction)} Question: ${asked}\n`
+    case "r1":
+      return Spans.template`${Spans.own(r1Instruction)} Question: ${asked}\n`
+    case "rag":
+      return Spans.template`${Spans.own(ragInstruction)} Question: ${asked} Context: ${formatDocuments(documents)} \n`
+  }
 }
 
 /**
- * The user message for a question, to the letter (spec §2.1), the typo "as your want" included. The question is
- * stripped and ends with a question mark. `documents` fill the context of the `rag` template and are ignored elsewhere.
+ * The text of {@link promptSpans}.
  *
  * @category constructors
  * @since 0.1.0
@@ -51,17 +63,7 @@ export const renderPrompt = (
   template: Template,
   question: string,
   documents: ReadonlyArray<Document> = []
-): string => {
-  const asked = normalizeQuestion(question)
-  switch (template) {
-    case "search":
-      return `${searchInstruction} Question: ${asked}\n`
-    case "r1":
-      return `${r1Instruction} Question: ${asked}\n`
-    case "rag":
-      return `${ragInstruction} Question: ${asked} Context: ${formatDocuments(documents)} \n`
-  }
-}
+): string => Spans.text(promptSpans(template, question, documents))
 
 /**
  * Ends of the two actions; a generation stops behind the first of them.
@@ -190,12 +192,40 @@ export const formatDocuments = (documents: ReadonlyArray<Document>): string =>
   documents.map((document, index) => `${formatDocument(document, index + 1)}\n`).join("")
 
 /**
- * Wraps search results into an observation, blank lines included (spec §1.4).
+ * Wraps search results into an observation, blank lines included (spec §1.4). The results are foreign text.
+ *
+ * @category formatting
+ * @since 0.2.0
+ */
+export const informationSpans = (results: string): Spans.Spans =>
+  Spans.template`\n\n<information>${strip(results)}</information>\n\n`
+
+/**
+ * The text of {@link informationSpans}.
  *
  * @category formatting
  * @since 0.1.0
  */
-export const wrapInformation = (results: string): string => `\n\n<information>${strip(results)}</information>\n\n`
+export const wrapInformation = (results: string): string => Spans.text(informationSpans(results))
+
+const protocolTags = /<\/?(?:think|search|information|answer)>/g
+
+/**
+ * Text that a policy is said to have written: the protocol's tags in it are the tokens that a model may have for them, all
+ * else is foreign text.
+ *
+ * @category constructors
+ * @since 0.2.0
+ */
+export const policySpans = (text: string): Spans.Spans => {
+  const spans: Array<Spans.Spans> = []
+  let from = 0
+  for (const { 0: tag, index } of text.matchAll(protocolTags)) {
+    spans.push(Spans.foreign(text.slice(from, index)), Spans.own(tag))
+    from = index + tag.length
+  }
+  return Spans.concat(...spans, Spans.foreign(text.slice(from)))
+}
 
 const listed = (opening: string): string =>
   marks.filter((mark) => mark.startsWith(opening)).sort((a, b) => b.length - a.length).map(escapeRegExp).join("|")
@@ -224,3 +254,15 @@ export const neutralizeTags = (text: string): string => {
   const plain = text.includes("<") ? text.replace(angled, (mark) => `[${mark.replace(inner, "")}]`) : text
   return plain.includes("[") ? plain.replace(bracketed, (mark) => `(${mark.replace(inner, "")})`) : plain
 }
+
+/**
+ * A document without such meaning in title and text.
+ *
+ * @category formatting
+ * @since 0.2.0
+ */
+export const neutralized = ({ id, text, title }: Document): Document => ({
+  id,
+  title: neutralizeTags(title),
+  text: neutralizeTags(text)
+})

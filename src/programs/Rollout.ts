@@ -11,8 +11,9 @@
 import { Duration, Effect, type Result, Semaphore, Stream } from "effect"
 import * as Group from "../domain/Group.ts"
 import { completed, failed, type RolloutOutcome } from "../domain/Outcome.ts"
-import { renderPrompt } from "../domain/Protocol.ts"
+import { neutralized, promptSpans } from "../domain/Protocol.ts"
 import type { Question } from "../domain/Question.ts"
+import * as Spans from "../domain/Spans.ts"
 import type { PromptSegment } from "../domain/Trajectory.ts"
 import type { Policy } from "../services/Policy.ts"
 import { Retriever, type RetrieverError } from "../services/Retriever.ts"
@@ -63,11 +64,12 @@ const preparePrompt = Effect.fnUntraced(function*(
   const documents = options.template === "rag"
     ? yield* retriever.search(question.question, { topK: options.topK })
     : []
-  const text = yield* tokenizer.applyChatTemplate(
-    [{ role: "user", content: renderPrompt(options.template, question.question, documents) }],
+  const shown = options.compat.tagNeutralisation ? documents.map(neutralized) : documents
+  const spans = yield* tokenizer.renderChat(
+    [{ role: "user", content: promptSpans(options.template, question.question, shown) }],
     { addGenerationPrompt: true }
   )
-  return { _tag: "Prompt", text, ids: tokenizer.encode(text) }
+  return { _tag: "Prompt", text: Spans.text(spans), ids: tokenizer.encodeSpans(spans) }
 })
 
 const bounded = <A, E, R>(rollout: Effect.Effect<A, E, R>, deadline: Duration.Input) =>

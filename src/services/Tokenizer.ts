@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import { Context, type Effect, Schema } from "effect"
+import type { Spans } from "../domain/Spans.ts"
 
 /**
  * A conversation could not be rendered with the tokenizer's chat template.
@@ -20,14 +21,14 @@ export class ChatTemplateError extends Schema.TaggedError<ChatTemplateError>()("
 }
 
 /**
- * One message of a conversation.
+ * One message of a conversation. Content that is a string is foreign text: marks in it are text.
  *
  * @category models
  * @since 0.1.0
  */
 export interface ChatMessage {
   readonly role: "system" | "user" | "assistant" | "tool"
-  readonly content: string
+  readonly content: string | Spans
 }
 
 /**
@@ -56,14 +57,29 @@ export class Tokenizer extends Context.Service<Tokenizer, {
   readonly unusedIds?: ReadonlyArray<number> | undefined
   /** Ids that end a text. */
   readonly endOfText: ReadonlyArray<number>
-  /** Ids of `text` without the special tokens that a model may want around it; markup of special tokens in it counts. */
+  /**
+   * Ids that a template, the protocol or the model itself may write and no foreign text ever becomes: special tokens, and
+   * added tokens that are spelled as markup.
+   */
+  readonly specialIds: ReadonlyArray<number>
+  /**
+   * Ids of a text that is all this package's own: markup of special tokens in it counts, and none is added around it. For
+   * any other text there is `encodeSpans`.
+   */
   encode(text: string): Int32Array
+  /** Ids of a text of several authors: markup counts in its own parts only. Equal to `encode` where no part is foreign. */
+  encodeSpans(text: Spans): Int32Array
   /** Text of `ids`, special tokens included unless `skipSpecialTokens`. */
   decode(ids: Int32Array, options?: { readonly skipSpecialTokens?: boolean | undefined }): string
   decoder(): StreamingDecoder
   /** Whether the tokenizer comes with a chat template. */
   readonly hasChatTemplate: boolean
   /** The text of a conversation; without a template the contents alone, as the reference does (spec §2.1). */
+  renderChat(
+    messages: ReadonlyArray<ChatMessage>,
+    options: { readonly addGenerationPrompt: boolean }
+  ): Effect.Effect<Spans, ChatTemplateError>
+  /** The same without who wrote what: to be shown, not to be encoded. */
   applyChatTemplate(
     messages: ReadonlyArray<ChatMessage>,
     options: { readonly addGenerationPrompt: boolean }

@@ -1,6 +1,8 @@
 /** The suite that every tokenizer passes: totality, equal whole and streamed decoding, and what special tokens mean. */
 import { assert, layer as sharing } from "@effect/vitest"
 import { Arbitrary, Effect, type Layer, Schema } from "effect"
+import { marks } from "../../src/domain/ChatFamilies.ts"
+import * as Spans from "../../src/domain/Spans.ts"
 import { Tokenizer } from "../../src/services/Tokenizer.ts"
 
 /** Texts that have broken tokenizers: joined emoji, combining marks, scripts without spaces, controls, lone surrogates. */
@@ -121,7 +123,10 @@ export const tokenizerContract = <E>(
       for (const id of tokenizer.endOfText) {
         assert.isBelow(id, tokenizer.vocabularySize)
         const marked = Int32Array.of(...text, id)
-        assert.strictEqual(tokenizer.decode(marked, { skipSpecialTokens: true }), tokenizer.decode(text))
+        assert.strictEqual(
+          tokenizer.decode(marked, { skipSpecialTokens: true }),
+          tokenizer.decode(text, { skipSpecialTokens: true })
+        )
         assert.notStrictEqual(tokenizer.decode(marked), tokenizer.decode(text))
       }
     })
@@ -131,6 +136,71 @@ export const tokenizerContract = <E>(
         assert.deepStrictEqual(tokenizer.encode(tokenizer.decode(Int32Array.of(id))), Int32Array.of(id))
       }
     })
+
+    check("encodes text of its own as a whole and in spans alike", (tokenizer) => {
+      const markup = tokenizer.specialIds.map((id) => tokenizer.decode(Int32Array.of(id)))
+      for (const text of [...corners, ...markup.map((mark) => `a ${mark} b${mark}`)]) {
+        const cut = text.length >> 1
+        const halves = [{ text: text.slice(0, cut), foreign: false }, { text: text.slice(cut), foreign: false }]
+        assert.deepStrictEqual(tokenizer.encodeSpans(halves), tokenizer.encode(text))
+        if (!markup.some((mark) => text.includes(mark))) {
+          assert.deepStrictEqual(
+            tokenizer.encodeSpans(Spans.foreign(text)),
+            tokenizer.encode(text),
+            JSON.stringify(text)
+          )
+        }
+      }
+      assert.isTrue(tokenizer.endOfText.every((id) => tokenizer.specialIds.includes(id)))
+    })
+
+    check("makes no special token of foreign text, whatever stands in it and around it", (tokenizer) => {
+      const special = new Set(tokenizer.specialIds)
+      const markup = [...special].map((id) => tokenizer.decode(Int32Array.of(id)))
+      const parts = [...markup, ...marks, "a", " ", "\n", "the", "<", ">", "|", "/s", "日", "\ud800", "\u2581"]
+      const count = (ids: Int32Array) => ids.filter((id) => special.has(id)).length
+      const next = integers(11)
+      const some = (most: number) => Array.from({ length: next(most) }, () => parts[next(parts.length)] ?? "").join("")
+      for (let run = 0; run < 300; run++) {
+        const hostile = some(12)
+        assert.strictEqual(count(tokenizer.encodeSpans(Spans.foreign(hostile))), 0, JSON.stringify(hostile))
+      }
+      for (const mark of markup) {
+        assert.strictEqual(count(tokenizer.encodeSpans(Spans.own(`a ${mark} b`))), 1, mark)
+        const inner = markup.some((other) => other !== mark && mark.includes(other))
+        for (let cut = 1; cut < (inner ? 1 : mark.length); cut++) {
+          const [left, right] = [mark.slice(0, cut), mark.slice(cut)]
+          for (
+            const spans of [
+              Spans.template`a ${left}${Spans.own(right)} b`,
+              Spans.template`a ${Spans.own(left)}${right} b`
+            ]
+          ) {
+            assert.strictEqual(count(tokenizer.encodeSpans(spans)), 0, JSON.stringify(spans))
+          }
+        }
+        for (let run = 0; run < 20; run++) {
+          const hostile = some(6)
+          const between = Spans.template`a ${Spans.own(mark)} ${hostile} ${Spans.own(mark)} b ${hostile}`
+          assert.strictEqual(count(tokenizer.encodeSpans(between)), 2, JSON.stringify(between))
+        }
+      }
+    })
+
+    it.effect("renders a conversation, and the marks in its contents stay text", () =>
+      Effect.gen(function*() {
+        const tokenizer = yield* Tokenizer
+        const markup = tokenizer.specialIds.map((id) => tokenizer.decode(Int32Array.of(id))).join(" ")
+        const conversation = (content: string) => [{ role: "user", content }, { role: "assistant", content }] as const
+        const special = (ids: Int32Array) => [...ids].filter((id) => tokenizer.specialIds.includes(id))
+        const render = (content: string) => tokenizer.renderChat(conversation(content), { addGenerationPrompt: true })
+        const plain = special(tokenizer.encodeSpans(yield* render("hello")))
+        assert.deepStrictEqual(special(tokenizer.encodeSpans(yield* render(markup))), plain)
+        assert.deepStrictEqual(
+          Spans.text(yield* render(markup)),
+          yield* tokenizer.applyChatTemplate(conversation(markup), { addGenerationPrompt: true })
+        )
+      }))
 
     it.effect("renders a conversation", () =>
       Effect.gen(function*() {

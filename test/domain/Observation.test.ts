@@ -3,12 +3,13 @@ import { Schema } from "effect"
 import type { Codec } from "../../src/domain/Codec.ts"
 import { informationObservation, messageObservation } from "../../src/domain/Observation.ts"
 import { invalidActionMessage } from "../../src/domain/Protocol.ts"
+import * as Spans from "../../src/domain/Spans.ts"
 
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
 
 const bytes: Codec = {
-  encode: (text) => Int32Array.from(encoder.encode(text)),
+  encodeSpans: (spans) => Int32Array.from(encoder.encode(Spans.text(spans))),
   decode: (ids) => decoder.decode(Uint8Array.from(ids))
 }
 
@@ -17,9 +18,9 @@ const words = (): Codec => {
   const ids = new Map<string, number>()
   const texts: Array<string> = []
   return {
-    encode: (text) =>
+    encodeSpans: (spans) =>
       Int32Array.from(
-        (text.match(/\s?[^\s]{1,4}|\s/g) ?? []).map((word) => {
+        (Spans.text(spans).match(/\s?[^\s]{1,4}|\s/g) ?? []).map((word) => {
           const known = ids.get(word)
           if (known !== undefined) return known
           ids.set(word, texts.length)
@@ -42,7 +43,7 @@ describe("informationObservation", () => {
   it("keeps everything that fits", () => {
     const { ids, text, truncated } = informationObservation(bytes, documents.slice(0, 1), { ...fixed, maxTokens: 500 })
     assert.strictEqual(text, "\n\n<information>Doc 1(Title: Short) tiny</information>\n\n")
-    assert.deepStrictEqual(ids, bytes.encode(text))
+    assert.deepStrictEqual(ids, bytes.encodeSpans(Spans.own(text)))
     assert.strictEqual(truncated, 0)
   })
 
@@ -77,8 +78,8 @@ describe("informationObservation", () => {
       assert.isTrue(text.startsWith("\n\n<information>"))
       assert.isTrue(text.endsWith("</information>\n\n"))
       assert.strictEqual(text.split("</information>").length, 2)
-      assert.deepStrictEqual(ids, codec.encode(text))
-      const empty = codec.encode("\n\n<information></information>\n\n").length
+      assert.deepStrictEqual(ids, codec.encodeSpans(Spans.own(text)))
+      const empty = codec.encodeSpans(Spans.own("\n\n<information></information>\n\n")).length
       assert.isAtMost(ids.length, Math.max(maxTokens, empty))
     },
     { arbitrary: { runs: 300 } }

@@ -18,6 +18,7 @@ import * as Rollout from "../../src/programs/Rollout.ts"
 import { Policy } from "../../src/services/Policy.ts"
 import { Retriever } from "../../src/services/Retriever.ts"
 import { Tokenizer } from "../../src/services/Tokenizer.ts"
+import { plainTokenizer } from "../support/plainTokenizer.ts"
 import { bodies, prompt, prompts, question, recordingRetriever, retriever, Tokens } from "../support/rollouts.ts"
 
 const scripted = (
@@ -165,9 +166,8 @@ describe("Rollout", () => {
 
   it.effect("keeps the token that completes the tag and records what it holds beyond it", () => {
     // pairs of bytes: a closing tag may end in the middle of a token
-    const pairs = Tokenizer.of({
+    const pairs = plainTokenizer({
       vocabularySize: 65_536,
-      endOfText: [],
       encode: (text) => {
         const bytes = new TextEncoder().encode(text)
         return Int32Array.from(
@@ -179,9 +179,7 @@ describe("Rollout", () => {
         new TextDecoder().decode(
           Uint8Array.from(Array.from(ids).flatMap((id) => id % 256 === 0 ? [id >> 8] : [id >> 8, id % 256]))
         ),
-      decoder: () => ({ push: () => "", flush: () => "" }),
-      hasChatTemplate: false,
-      applyChatTemplate: ([message]) => Effect.succeed(message?.content ?? "")
+      decoder: () => ({ push: () => "", flush: () => "" })
     })
     return Effect.gen(function*() {
       for (const compat of [fixed, { ...fixed, stop: "postHoc" as const }]) {

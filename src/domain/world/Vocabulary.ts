@@ -10,6 +10,7 @@ import type { Codec } from "../Codec.ts"
 import { escapeRegExp } from "../escapeRegExp.ts"
 import { invalidActionMessage, renderPrompt, type Template } from "../Protocol.ts"
 import { strip } from "../PythonString.ts"
+import * as Spans from "../Spans.ts"
 import * as Words from "./Words.ts"
 
 /**
@@ -24,6 +25,10 @@ export interface Vocabulary extends Codec {
   readonly pad: number
   readonly endOfText: number
   readonly unknown: number
+  /** Ids that no foreign text becomes: padding, the end of a text, the protocol's tags and fixed texts. */
+  readonly specialIds: ReadonlyArray<number>
+  /** Ids of a text that is all this package's own. */
+  encode(text: string): Int32Array
   /** The id of a token, by its text. */
   readonly id: (token: string) => number | undefined
 }
@@ -85,14 +90,20 @@ const words = [
   ])
 ].sort((a, b) => a < b ? -1 : 1)
 
-const pattern = [
+/** What only the protocol and the model itself may write. */
+const markup = [
   ...instructions.map(escapeRegExp),
   escapeRegExp(invalidAction),
-  "Doc [0-9]+\\(Title:",
-  "<(?:\\/?(?:think|search|information|answer)|pad|eos|unk)>",
-  "[\\p{L}\\p{M}\\p{N}]+",
-  "[^\\s\"]"
+  "<(?:\\/?(?:think|search|information|answer)|pad|eos|unk)>"
 ].join("|")
+
+const anyText = ["Doc [0-9]+\\(Title:", "[\\p{L}\\p{M}\\p{N}]+", "[^\\s\"]"].join("|")
+
+/** Tokens that no foreign text becomes. */
+const fixed = new Set(["<pad>", "<eos>", "<unk>", ...tags, searchInstruction, invalidAction])
+
+const pad = 0
+const endOfText = 1
 
 const capitalised = (word: string): string => word.charAt(0).toUpperCase() + word.slice(1)
 
@@ -118,20 +129,35 @@ const make = (options: {
   const idOf = (piece: string): number =>
     lookup.get(piece) ?? lookup.get(piece.toLowerCase()) ?? (piece.startsWith("Doc ") ? separatorId : unknown)
 
-  const pieces = new RegExp(pattern, "gu")
-  const encode = (text: string): Int32Array => {
+  const pieces = new RegExp(`(?<markup>${markup})|${anyText}`, "gu")
+  const textPiece = new RegExp(anyText, "yu")
+  const encodeSpans = (spans: Spans.Spans): Int32Array => {
+    const text = Spans.text(spans)
+    const isOwn = Spans.isOwn(spans)
     const encoded: Array<number> = []
     pieces.lastIndex = 0
-    for (let match = pieces.exec(text); match !== null; match = pieces.exec(text)) encoded.push(idOf(match[0]))
+    for (let match = pieces.exec(text); match !== null; match = pieces.exec(text)) {
+      const { 0: piece, groups, index } = match
+      if (groups?.["markup"] === undefined || isOwn(index, index + piece.length)) encoded.push(idOf(piece))
+      else {
+        textPiece.lastIndex = index
+        const [word = piece] = textPiece.exec(text) ?? []
+        // where padding stands for unknown words, a sign of foreign markup is left out
+        if (unknown !== pad || idOf(word) !== unknown) encoded.push(idOf(word))
+        pieces.lastIndex = index + word.length
+      }
+    }
     return new Int32Array(encoded)
   }
   return {
     tokens,
-    pad: 0,
-    endOfText: 1,
+    pad,
+    endOfText,
     unknown,
+    specialIds: tokens.flatMap((token, id) => id !== unknown && fixed.has(token) ? [id] : []),
     id: (token) => ids.get(token),
-    encode,
+    encode: (text) => encodeSpans(Spans.own(text)),
+    encodeSpans,
     decode: (encoded) => Array.from(encoded, (id) => tokens[id] ?? "\uFFFD").join(" ")
   }
 }

@@ -5,7 +5,6 @@
  */
 import { Effect, FileSystem, Path } from "effect"
 import { command, tail } from "../device/command.ts"
-import * as SystemReason from "../systemReason.ts"
 import { installDirectory } from "./load.ts"
 import type { OptionalPackage } from "./packages.ts"
 import { PackageUnavailable } from "./PackageUnavailable.ts"
@@ -87,7 +86,7 @@ export const install = Effect.fn("OptionalPackage.install")(
         (error) =>
           new PackageUnavailable({
             package: wanted.name,
-            reason: SystemReason.located(error),
+            reason: error.message,
             mend: "Set SEARCH_R1_CACHE to a directory that can be written"
           })
       )

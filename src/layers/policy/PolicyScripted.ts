@@ -5,6 +5,7 @@
  */
 import { Effect, Layer } from "effect"
 import { tokensCovering } from "../../domain/Codec.ts"
+import { policySpans } from "../../domain/Protocol.ts"
 import { ContextOverflow, type GenerateOptions, type Generation, Policy } from "../../services/Policy.ts"
 import { Tokenizer } from "../../services/Tokenizer.ts"
 
@@ -57,9 +58,8 @@ export const generationOf = (
 ): Generation => {
   const stop = firstStop(text, options.stop)
   const eos = tokenizer.endOfText[0]
-  const all = stop === -1 && eos !== undefined
-    ? Int32Array.from([...tokenizer.encode(text), eos])
-    : tokenizer.encode(text)
+  const encoded = tokenizer.encodeSpans(policySpans(text))
+  const all = stop === -1 && eos !== undefined ? Int32Array.from([...encoded, eos]) : encoded
   const wanted = stop === -1 ? all.length : tokensCovering(tokenizer, all, stop)
   const ids = all.slice(0, Math.min(wanted, options.maxTokens))
   const complete = ids.length === wanted

@@ -10,7 +10,6 @@ import type { Document, ScoredDocument } from "../../domain/Document.ts"
 import { Retriever, RetrieverFailed } from "../../services/Retriever.ts"
 import * as AtomicFile from "../atomicFile.ts"
 import { incremental, sha256 } from "../hash.ts"
-import * as SystemReason from "../systemReason.ts"
 import * as UserCache from "../userCache.ts"
 import * as CorpusFile from "./CorpusFile.ts"
 
@@ -102,7 +101,7 @@ const load = Effect.fnUntraced(function*(path: string) {
 
 const store = Effect.fnUntraced(function*(path: string, index: lunr.Index) {
   const json = yield* Effect.try({ try: () => serialize(index), catch: String })
-  yield* AtomicFile.writeString(path, `${sha256(json)}\n${json}`, { durable: false })
+  yield* AtomicFile.writeString(path, `${sha256(json)}\n${json}`)
 })
 
 const loadOrBuild = Effect.fnUntraced(function*(documents: ReadonlyArray<Document>, options: Options) {
@@ -127,7 +126,7 @@ const loadOrBuild = Effect.fnUntraced(function*(documents: ReadonlyArray<Documen
   }
   const index = yield* build(documents, onProgress)
   yield* store(path, index).pipe(
-    Effect.catch((reason) => Effect.logWarning(`the index cannot be kept in ${path}: ${SystemReason.of(reason)}`))
+    Effect.catch((reason) => Effect.logWarning(`the index cannot be kept in ${path}: ${String(reason)}`))
   )
   return index
 })

@@ -5,14 +5,13 @@
  */
 import { Clock, Effect, FileSystem, Layer, Path, type PlatformError, Semaphore, Stream } from "effect"
 import { RunLog, RunLogError } from "../../services/RunLog.ts"
-import * as SystemReason from "../systemReason.ts"
 import { dropTornTail, wholeLines } from "./jsonLines.ts"
 import * as records from "./records.ts"
 
 const encoder = new TextEncoder()
 
 const failedAt = (path: string) => (error: PlatformError.PlatformError) =>
-  new RunLogError({ path, reason: SystemReason.of(error) })
+  new RunLogError({ path, reason: error.message })
 
 /**
  * What a log in `directory` holds, for those who only look: nothing is made, mended or locked, and a log that is not there
@@ -89,8 +88,7 @@ export const layer = (
 
         const read = Stream.mapEffect(lines, (line) =>
           kind.decode(line, path))
-        const sync = named(file.sync, path)
-        return { path, torn, append, rewind, read, sync }
+        return { path, torn, append, rewind, read }
       })
 
       const metrics = yield* open(records.metrics)
@@ -115,11 +113,10 @@ export const layer = (
         readMetrics: metrics.read,
         readTrajectories: trajectories.read,
         readEvents: events.read,
-        rewind: Effect.fn("RunLog.rewind")(function*(step, options) {
+        rewind: Effect.fn("RunLog.rewind")(function*(step: number) {
           yield* metrics.rewind(step)
-          yield* trajectories.rewind(options?.trajectories ?? step)
-        }),
-        sync: Effect.forEach([metrics, trajectories, events], ({ sync }) => sync, { discard: true })
+          yield* trajectories.rewind(step)
+        })
       })
     })
   )

@@ -3,9 +3,11 @@
  *
  * @since 0.1.0
  */
-import { Template } from "@huggingface/jinja"
 import { Effect, Result } from "effect"
+import * as Spans from "../../domain/Spans.ts"
 import { ChatTemplateError, type Tokenizer } from "../../services/Tokenizer.ts"
+import { Str } from "./jinja/Str.ts"
+import * as Template from "./jinja/Template.ts"
 
 /**
  * The part of a tokenizer that a chat template decides.
@@ -13,7 +15,14 @@ import { ChatTemplateError, type Tokenizer } from "../../services/Tokenizer.ts"
  * @category models
  * @since 0.1.0
  */
-export type ChatTemplate = Pick<Tokenizer["Service"], "hasChatTemplate" | "applyChatTemplate">
+export type ChatTemplate = Pick<Tokenizer["Service"], "hasChatTemplate" | "renderChat" | "applyChatTemplate">
+
+/** {@link Tokenizer} derives the text from the spans. */
+const of = (hasChatTemplate: boolean, renderChat: ChatTemplate["renderChat"]): ChatTemplate => ({
+  hasChatTemplate,
+  renderChat,
+  applyChatTemplate: (messages, options) => Effect.map(renderChat(messages, options), Spans.text)
+})
 
 /**
  * Without a template: the contents alone, as the reference does (spec §2.1).
@@ -21,12 +30,10 @@ export type ChatTemplate = Pick<Tokenizer["Service"], "hasChatTemplate" | "apply
  * @category constructors
  * @since 0.1.0
  */
-export const none: ChatTemplate = {
-  hasChatTemplate: false,
-  applyChatTemplate: (messages) => Effect.succeed(messages.map((message) => message.content).join(""))
-}
-
-const reasonOf = (cause: unknown): string => cause instanceof Error ? cause.message : String(cause)
+export const none: ChatTemplate = of(
+  false,
+  (messages) => Effect.succeed(Spans.concat(...messages.map(({ content }) => Spans.from(content))))
+)
 
 /**
  * Parses a template; the failure says what is wrong with it. `variables` are what it may refer to beside the
@@ -39,21 +46,19 @@ export const make = (
   source: string,
   variables: Readonly<Record<string, string>>
 ): Result.Result<ChatTemplate, string> =>
-  Result.try({ try: () => new Template(source), catch: reasonOf }).pipe(
-    Result.map((template): ChatTemplate => ({
-      hasChatTemplate: true,
-      applyChatTemplate: (messages, { addGenerationPrompt }) =>
-        Effect.try({
-          // transformers hands tools and documents on, too, as None where there are none.
-          try: () =>
-            template.render({
-              ...variables,
-              messages,
-              add_generation_prompt: addGenerationPrompt,
-              tools: null,
-              documents: null
-            }),
-          catch: (cause) => new ChatTemplateError({ reason: reasonOf(cause) })
-        })
-    }))
+  Result.map(
+    Template.make(source),
+    (template) =>
+      of(true, (messages, { addGenerationPrompt }) =>
+        Effect.fromResult(Result.mapError(
+          template.render({
+            ...variables,
+            messages: messages.map(({ content, role }) => ({ role, content: new Str(Spans.from(content)) })),
+            add_generation_prompt: addGenerationPrompt,
+            // transformers hands tools and documents on, too, as None where there are none.
+            tools: null,
+            documents: null
+          }),
+          (reason) => new ChatTemplateError({ reason })
+        )))
   )

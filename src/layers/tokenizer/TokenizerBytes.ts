@@ -4,8 +4,10 @@
  *
  * @since 0.1.0
  */
-import { Effect, Layer } from "effect"
+import { Layer } from "effect"
 import { Tokenizer } from "../../services/Tokenizer.ts"
+import * as ChatTemplate from "./ChatTemplate.ts"
+import * as TextEncoding from "./TextEncoding.ts"
 
 /**
  * The id that ends a text; its markup is `<|endoftext|>`.
@@ -19,15 +21,10 @@ const markup = "<|endoftext|>"
 
 const encoder = new TextEncoder()
 
-const encode = (text: string): Int32Array => {
-  if (!text.includes(markup)) return new Int32Array(encoder.encode(text))
-  const ids: Array<number> = []
-  text.split(markup).forEach((part, index) => {
-    if (index > 0) ids.push(endOfText)
-    for (const byte of encoder.encode(part)) ids.push(byte)
-  })
-  return Int32Array.from(ids)
-}
+const encoding = TextEncoding.make({
+  added: [{ id: endOfText, content: markup, special: true }],
+  encode: (text, use) => encoder.encode(text).forEach((byte) => use(byte))
+})
 
 const decode = (ids: Int32Array, skipSpecialTokens: boolean): string => {
   const decoder = new TextDecoder("utf-8", { ignoreBOM: true })
@@ -66,10 +63,9 @@ export const layer: Layer.Layer<Tokenizer> = Layer.succeed(
   Tokenizer.of({
     vocabularySize: 257,
     endOfText: [endOfText],
-    encode,
+    ...encoding,
     decode: (ids, options) => decode(ids, options?.skipSpecialTokens === true),
     decoder: streaming,
-    hasChatTemplate: false,
-    applyChatTemplate: (messages) => Effect.succeed(messages.map((message) => message.content).join(""))
+    ...ChatTemplate.none
   })
 )

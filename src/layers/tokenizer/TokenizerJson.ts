@@ -4,19 +4,20 @@
  *
  * @since 0.1.0
  */
-import { Tokenizer as HuggingFaceTokenizer } from "@huggingface/tokenizers"
 import { Effect, FileSystem, Layer, Path, Result, Schema } from "effect"
 import { Tokenizer } from "../../services/Tokenizer.ts"
-import { fromJson, type JsonEncoding } from "./byteLevel/fromJson.ts"
+import * as addedTokensOfFiles from "./addedTokensOfFiles.ts"
+import { fromJson } from "./byteLevel/fromJson.ts"
 import * as ChatTemplate from "./ChatTemplate.ts"
+import { decoding } from "./decodingOfJson.ts"
 import * as IdBytes from "./IdBytes.ts"
+import { throughLibrary } from "./throughLibrary.ts"
 import {
   fromPlatform,
   readJson,
   type TokenizerError,
   TokenizerFileInvalid,
   TokenizerFileMissing,
-  TokenizerUnsupported,
   UnknownSpecialToken
 } from "./TokenizerErrors.ts"
 import * as TokenizerJsonFile from "./TokenizerJsonFile.ts"
@@ -116,31 +117,13 @@ const chatTemplate = Effect.fnUntraced(function*(
   )
 })
 
-/** The library tells of a part that it lacks with one form of words, and of everything else with others. */
-const libraryError = (path: string, message: string): TokenizerError => {
-  const [, part, found] = /^Unknown (\S+) type: (.*)$/u.exec(message) ?? []
-  return part === undefined || found === undefined
-    ? new TokenizerFileInvalid({ path, reason: message })
-    : new TokenizerUnsupported({ path, part, found, supported: ["what @huggingface/tokenizers implements"] })
-}
-
-/** Encodes through the library, which knows every kind of model, normalizer and pre-tokenizer. */
-const throughLibrary = (
-  path: string,
-  json: TokenizerJsonFile.TokenizerJson
-): Effect.Effect<JsonEncoding, TokenizerError> =>
-  Effect.try({
-    // An unknown word needs the id of a token that the library looks for in the other file.
-    try: () => new HuggingFaceTokenizer(json, { unk_token: json.model.unk_token ?? undefined }),
-    catch: (cause) => libraryError(path, cause instanceof Error ? cause.message : String(cause))
-  }).pipe(Effect.map((library) => ({
-    idOf: (token) => library.token_to_id(token),
-    encode: (text) => {
-      // The library answers undefined for a piece that the vocabulary has no token for, not even an unknown one.
-      const found: ReadonlyArray<number | undefined> = library.encode(text, { add_special_tokens: false }).ids
-      return Int32Array.from(found.filter((id) => id !== undefined))
-    }
-  })))
+const legacyFiles = Effect.fnUntraced(function*(files: Files) {
+  const legacy: addedTokensOfFiles.LegacyFiles = {
+    addedTokens: yield* files.read("added_tokens.json", addedTokensOfFiles.LegacyTokens),
+    specialTokensMap: yield* files.read("special_tokens_map.json", addedTokensOfFiles.SpecialTokensMap)
+  }
+  return legacy
+})
 
 /**
  * Makes the tokenizer of a folder.
@@ -161,17 +144,32 @@ export const make = Effect.fn("TokenizerJson.make")(function*(
     })
   }
   const settings = (yield* files.read("tokenizer_config.json", TokenizerJsonFile.TokenizerConfig)) ?? {}
+  const legacy = settings.added_tokens_decoder === undefined ? yield* legacyFiles(files) : {}
   const vocabulary = TokenizerJsonFile.vocabularyOf(json.model.vocab)
-  const decoding = yield* Effect.fromResult(TokenizerJsonFile.decoding(path, json, vocabulary))
-  const encoding = fromJson(json, vocabulary) ?? (yield* throughLibrary(path, json))
-  const ids = IdBytes.make(decoding)
-  const endOfText = yield* endOfTextIds(files, options, settings, encoding.idOf)
+  const { moved, tokens: added } = addedTokensOfFiles.addedTokens(json, vocabulary, settings, legacy)
+  for (const { content, given, id } of moved) {
+    yield* Effect.logWarning(
+      `${
+        files.path("tokenizer_config.json")
+      }: it gives ${content} the id ${given}; the id is ${id}, as transformers has it`
+    )
+  }
+  const idBytes = yield* Effect.fromResult(decoding(path, json, vocabulary, added))
+  const encoding = fromJson(json, vocabulary, added) ?? (yield* throughLibrary(path, json, added))
+  const ids = IdBytes.make(idBytes)
+  const byContent = new Map(added.map(({ content, id }) => [content, id]))
+  const endOfText = yield* endOfTextIds(
+    files,
+    options,
+    settings,
+    (token) => byContent.get(token) ?? vocabulary?.get(token)
+  )
   const chat = yield* chatTemplate(files, options, settings)
   return Tokenizer.of({
     vocabularySize: ids.size,
     unusedIds: ids.unused,
     endOfText,
-    encode: encoding.encode,
+    ...encoding,
     decode: (list, decodeOptions) => ids.decode(list, decodeOptions?.skipSpecialTokens === true),
     decoder: ids.decoder,
     ...chat

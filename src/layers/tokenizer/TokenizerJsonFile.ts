@@ -3,30 +3,21 @@
  *
  * @since 0.1.0
  */
-import { Result, Schema } from "effect"
-import { fromAlphabet } from "./byteLevel/byteAlphabet.ts"
-import { type ByteString, type IdBytesOptions, toByteString } from "./IdBytes.ts"
-import { TokenizerFileInvalid, TokenizerUnsupported } from "./TokenizerErrors.ts"
+import { Schema } from "effect"
+import { DecodingStep } from "./decodingOfJson.ts"
 
-const AddedToken = Schema.Struct({
-  id: Schema.Natural,
+const flag = Schema.optionalKey(Schema.NullOr(Schema.Boolean))
+
+const tokenFields = {
   content: Schema.String,
-  special: Schema.optionalKey(Schema.Boolean)
-})
+  special: flag,
+  normalized: flag,
+  lstrip: flag,
+  rstrip: flag,
+  single_word: flag
+}
 
-/** A step of decoding; which of the other keys are there depends on the type. */
-const Step = Schema.Struct({
-  type: Schema.String,
-  replacement: Schema.optionalKey(Schema.String),
-  prepend_scheme: Schema.optionalKey(Schema.String),
-  add_prefix_space: Schema.optionalKey(Schema.Boolean),
-  pattern: Schema.optionalKey(Schema.Unknown),
-  content: Schema.optionalKey(Schema.String),
-  start: Schema.optionalKey(Schema.Natural),
-  stop: Schema.optionalKey(Schema.Natural)
-})
-
-type Step = typeof Step.Type
+const AddedToken = Schema.Struct({ id: Schema.Natural, ...tokenFields })
 
 /**
  * What is checked of a `tokenizer.json`; everything else goes to the library as it is.
@@ -48,7 +39,7 @@ export const TokenizerJson = Schema.StructWithRest(
       (schema) => Schema.StructWithRest(schema, [Schema.Record(Schema.String, Schema.Unknown)])
     )),
     decoder: Schema.NullOr(Schema.StructWithRest(
-      Schema.Struct({ ...Step.fields, decoders: Schema.optionalKey(Schema.Array(Step)) }),
+      Schema.Struct({ ...DecodingStep.fields, decoders: Schema.optionalKey(Schema.Array(DecodingStep)) }),
       [Schema.Record(Schema.String, Schema.Unknown)]
     ))
   }),
@@ -61,9 +52,34 @@ export const TokenizerJson = Schema.StructWithRest(
  */
 export type TokenizerJson = typeof TokenizerJson.Type
 
-const SpecialToken = Schema.NullOr(Schema.Union([Schema.String, Schema.Struct({ content: Schema.String })]))
+/**
+ * An added token in another file than `tokenizer.json`.
+ *
+ * @category schemas
+ * @since 0.2.0
+ */
+export const ConfiguredToken = Schema.Struct(tokenFields)
+
+/**
+ * @category models
+ * @since 0.2.0
+ */
+export type ConfiguredToken = typeof ConfiguredToken.Type
+
+const SpecialToken = Schema.NullOr(Schema.Union([Schema.String, ConfiguredToken]))
 
 const optionalToken = Schema.optionalKey(SpecialToken)
+
+/**
+ * Special tokens beside the named ones.
+ *
+ * @category schemas
+ * @since 0.2.0
+ */
+export const ExtraTokens = Schema.optionalKey(Schema.NullOr(Schema.Union([
+  Schema.Array(Schema.Union([Schema.String, ConfiguredToken])),
+  Schema.Record(Schema.String, Schema.Union([Schema.String, ConfiguredToken]))
+])))
 
 /**
  * What is read of a `tokenizer_config.json`.
@@ -77,6 +93,12 @@ export const TokenizerConfig = Schema.Struct({
   pad_token: optionalToken,
   unk_token: optionalToken,
   sep_token: optionalToken,
+  cls_token: optionalToken,
+  mask_token: optionalToken,
+  /** Added tokens by their ids; `tokenizer.json` need not have them. */
+  added_tokens_decoder: Schema.optionalKey(Schema.NullOr(Schema.Record(Schema.String, ConfiguredToken))),
+  additional_special_tokens: ExtraTokens,
+  extra_special_tokens: ExtraTokens,
   chat_template: Schema.optionalKey(Schema.NullOr(Schema.Union([
     Schema.String,
     Schema.Array(Schema.Struct({ name: Schema.String, template: Schema.String }))
@@ -111,16 +133,33 @@ export const defaultTemplate = ({ chat_template: template }: TokenizerConfig): s
     ? template
     : template.find(({ name }) => name === "default")?.template
 
+const specialNames = [
+  "bos_token",
+  "eos_token",
+  "pad_token",
+  "unk_token",
+  "sep_token",
+  "cls_token",
+  "mask_token"
+] as const
+
+/**
+ * The special tokens that have a name, such as `eos_token`.
+ *
+ * @category getters
+ * @since 0.2.0
+ */
+export const namedTokens = (settings: TokenizerConfig): ReadonlyArray<string> =>
+  specialNames.flatMap((name) => contents(settings[name]))
+
 /**
  * What transformers lets a template refer to.
  *
  * @category getters
  * @since 0.1.0
  */
-export const templateVariables = (settings: TokenizerConfig): Readonly<Record<string, string>> => {
-  const names = ["bos_token", "eos_token", "pad_token", "unk_token", "sep_token"] as const
-  return Object.fromEntries(names.flatMap((name) => contents(settings[name]).map((content) => [name, content])))
-}
+export const templateVariables = (settings: TokenizerConfig): Readonly<Record<string, string>> =>
+  Object.fromEntries(specialNames.flatMap((name) => contents(settings[name]).map((content) => [name, content])))
 
 /**
  * The ids of a vocabulary without added tokens: an object of ids, or Unigram's list of pairs.
@@ -143,112 +182,3 @@ export const vocabularyOf = (vocabulary: unknown): ReadonlyMap<string, number> |
   }
   return ids
 }
-
-const supportedModels = ["BPE", "Unigram", "WordLevel"]
-
-const supportedDecoders = [
-  "ByteLevel",
-  "Metaspace",
-  "Sequence of Replace, ByteFallback, Fuse, Strip, ByteLevel and Metaspace"
-]
-
-interface Rules {
-  readonly bytesOf: (token: string) => ByteString
-  readonly dropFirstSpace: boolean
-}
-
-const isStringPattern = Schema.is(Schema.Struct({ String: Schema.String }))
-
-const byteFallback = /^<0x([0-9A-Fa-f]{2})>$/u
-
-/** What one step does to every token; undefined for a step that looks at more than one token. */
-const applyStep = (rules: Rules, step: Step): Rules | undefined => {
-  switch (step.type) {
-    case "ByteLevel":
-      return { ...rules, bytesOf: fromAlphabet }
-    case "Metaspace": {
-      const replacement = step.replacement ?? "\u2581"
-      const prefixed = step.prepend_scheme === undefined
-        ? step.add_prefix_space !== false
-        : step.prepend_scheme !== "never"
-      return {
-        bytesOf: (token) => rules.bytesOf(token.replaceAll(replacement, " ")),
-        dropFirstSpace: rules.dropFirstSpace || prefixed
-      }
-    }
-    case "Replace": {
-      const { content, pattern } = step
-      if (!isStringPattern(pattern) || content === undefined) return undefined
-      return { ...rules, bytesOf: (token) => rules.bytesOf(token.replaceAll(pattern.String, content)) }
-    }
-    case "ByteFallback":
-      return {
-        ...rules,
-        bytesOf: (token) => {
-          const hex = byteFallback.exec(token)?.[1]
-          return hex === undefined ? rules.bytesOf(token) : String.fromCharCode(Number.parseInt(hex, 16))
-        }
-      }
-    case "Fuse":
-      return rules
-    case "Strip":
-      return step.content === " " && step.start === 1 && (step.stop ?? 0) === 0
-        ? { ...rules, dropFirstSpace: true }
-        : undefined
-    default:
-      return undefined
-  }
-}
-
-const rulesOf = (path: string, json: TokenizerJson): Result.Result<Rules, TokenizerUnsupported> => {
-  let rules: Rules = { bytesOf: toByteString, dropFirstSpace: false }
-  const steps = json.decoder === null
-    ? []
-    : json.decoder.type === "Sequence"
-    ? json.decoder.decoders ?? []
-    : [json.decoder]
-  // Rules wrap those of the steps behind them, so that the first step sees the token first.
-  for (const step of steps.toReversed()) {
-    const applied = applyStep(rules, step)
-    if (applied === undefined) {
-      return Result.fail(
-        new TokenizerUnsupported({ path, part: "decoder", found: step.type, supported: supportedDecoders })
-      )
-    }
-    rules = applied
-  }
-  return Result.succeed(rules)
-}
-
-/**
- * How the ids of a tokenizer with this {@link vocabularyOf} decode.
- *
- * @category conversions
- * @since 0.1.0
- */
-export const decoding = (
-  path: string,
-  json: TokenizerJson,
-  vocabulary: ReadonlyMap<string, number> | undefined
-): Result.Result<IdBytesOptions, TokenizerFileInvalid | TokenizerUnsupported> =>
-  Result.gen(function*() {
-    const { type } = json.model
-    if (type !== undefined && type !== null && !supportedModels.includes(type)) {
-      return yield* Result.fail(
-        new TokenizerUnsupported({ path, part: "model", found: type, supported: supportedModels })
-      )
-    }
-    if (vocabulary === undefined || vocabulary.size === 0) {
-      return yield* Result.fail(new TokenizerFileInvalid({ path, reason: "model.vocab holds no tokens" }))
-    }
-    const { bytesOf, dropFirstSpace } = yield* rulesOf(path, json)
-    const tokens = new Map<number, ByteString>()
-    for (const [token, id] of vocabulary) tokens.set(id, bytesOf(token))
-    for (const { content, id } of json.added_tokens) tokens.set(id, toByteString(content))
-    return {
-      tokens,
-      special: new Set(json.added_tokens.flatMap(({ id, special }) => special === true ? [id] : [])),
-      dropFirstSpace,
-      separator: json.decoder === null ? " " : ""
-    }
-  })

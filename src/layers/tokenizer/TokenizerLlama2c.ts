@@ -9,9 +9,11 @@ import { Tokenizer } from "../../services/Tokenizer.ts"
 import { mergePairs, noRank } from "./byteLevel/mergePairs.ts"
 import * as ChatTemplate from "./ChatTemplate.ts"
 import * as IdBytes from "./IdBytes.ts"
+import * as TextEncoding from "./TextEncoding.ts"
 import { fromPlatform, type TokenizerError, TokenizerFileInvalid } from "./TokenizerErrors.ts"
 
 /** The first ids are `<unk>`, `<s>`, `</s>`, then the 256 bytes. */
+const unknown = 0
 const beginOfText = 1
 const endOfText = 2
 const firstByte = 3
@@ -58,7 +60,6 @@ const encoderOf = (entries: ReadonlyArray<Entry>) => {
   const ids = new Map(entries.map(({ token }, id) => [token, id]))
   const ranks = ranksOf(entries)
   const utf8 = new TextEncoder()
-  const special = new Map(entries.slice(0, firstByte).map(({ token }, id) => [token.trim(), id]))
 
   /** Encodes a text whose every character is a token. */
   const addKnown = (text: string, starts: ReadonlyArray<number>, add: (id: number) => void) => {
@@ -84,20 +85,10 @@ const encoderOf = (entries: ReadonlyArray<Entry>) => {
     addKnown(text.slice(begin), starts, add)
   }
 
-  return (text: string): Int32Array => {
-    const found: Array<number> = []
-    const add = (id: number) => void found.push(id)
-    let prefix = " "
-    for (const part of text.split(/(<unk>|<s>|<\/s>)/u)) {
-      const id = special.get(part)
-      if (id !== undefined) add(id)
-      else if (part !== "") {
-        addText(prefix + part, add)
-        prefix = ""
-      }
-    }
-    return Int32Array.from(found)
-  }
+  return TextEncoding.make({
+    added: entries.slice(0, firstByte).map(({ token }, id) => ({ content: token.trim(), id, special: true })),
+    encode: (text, use, { texts }) => addText(texts === 0 ? ` ${text}` : text, use)
+  })
 }
 
 const byteToken = /^<0x([0-9A-F]{2})>$/u
@@ -124,7 +115,7 @@ export const make = Effect.fn("TokenizerLlama2c.make")(function*(
   const entries = yield* Effect.fromResult(decodeFile(path, bytes))
   const ids = IdBytes.make({
     tokens: new Map(entries.map((entry, id) => [id, bytesOf(entry, id)])),
-    special: new Set([0, beginOfText, endOfText]),
+    special: new Set([unknown, beginOfText, endOfText]),
     dropSpaceBehind: beginOfText
   })
   return Tokenizer.of({
@@ -132,7 +123,7 @@ export const make = Effect.fn("TokenizerLlama2c.make")(function*(
     unusedIds: ids.unused,
     // The next text's beginning ends one, too: `run.c` stops there.
     endOfText: [endOfText, beginOfText],
-    encode: encoderOf(entries),
+    ...encoderOf(entries),
     decode: (list, options) => ids.decode(list, options?.skipSpecialTokens === true),
     decoder: ids.decoder,
     ...ChatTemplate.none

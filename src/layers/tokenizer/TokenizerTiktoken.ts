@@ -9,9 +9,10 @@ import * as BytePairs from "./byteLevel/BytePairs.ts"
 import { noRank } from "./byteLevel/mergePairs.ts"
 import * as Ranks from "./byteLevel/Ranks.ts"
 import { splitWords } from "./byteLevel/splitWords.ts"
-import * as TextEncoding from "./byteLevel/TextEncoding.ts"
+import { toNfc } from "./byteLevel/toNfc.ts"
 import * as ChatTemplate from "./ChatTemplate.ts"
 import * as IdBytes from "./IdBytes.ts"
+import * as TextEncoding from "./TextEncoding.ts"
 import { fromPlatform, type TokenizerError, TokenizerFileInvalid, UnknownSpecialToken } from "./TokenizerErrors.ts"
 
 /**
@@ -52,18 +53,21 @@ const encoderOf = (
   ids: ReadonlyMap<IdBytes.ByteString, number>,
   special: ReadonlyMap<string, number>,
   options: TokenizerTiktokenOptions
-) =>
-  TextEncoding.make({
-    special,
-    normalized: options.normalization !== "none",
-    split: splitWords(options.digits ?? 1),
-    pairs: BytePairs.make({
-      spell,
-      ids,
-      ranks: (piece) => (start, _, end) => ids.get(piece.slice(start, end)) ?? noRank,
-      wholeFirst: true
-    })
+) => {
+  const split = splitWords(options.digits ?? 1)
+  const pairs = BytePairs.make({
+    spell,
+    ids,
+    never: new Set(special.values()),
+    ranks: (piece) => (start, _, end) => ids.get(piece.slice(start, end)) ?? noRank,
+    wholeFirst: true
   })
+  return TextEncoding.make({
+    added: Array.from(special, ([content, id]) => ({ content, id, special: true })),
+    ...(options.normalization === "none" ? {} : { normalize: toNfc }),
+    encode: (text, use) => split(text, (piece) => pairs(piece, use))
+  })
+}
 
 const specialIds = (
   ranks: ReadonlyMap<IdBytes.ByteString, number>,
@@ -112,7 +116,7 @@ export const make = Effect.fn("TokenizerTiktoken.make")(function*(
     vocabularySize: ids.size,
     unusedIds: ids.unused,
     endOfText,
-    encode: encoderOf(ranks, special, options),
+    ...encoderOf(ranks, special, options),
     decode: (list, decodeOptions) => ids.decode(list, decodeOptions?.skipSpecialTokens === true),
     decoder: ids.decoder,
     ...chat

@@ -3,9 +3,11 @@
  *
  * @since 0.1.0
  */
-import { Effect, Layer } from "effect"
+import { Layer } from "effect"
+import * as Spans from "../../domain/Spans.ts"
 import * as Vocabulary from "../../domain/world/Vocabulary.ts"
 import { Tokenizer } from "../../services/Tokenizer.ts"
+import * as ChatTemplate from "./ChatTemplate.ts"
 
 /**
  * @category models
@@ -25,7 +27,7 @@ export interface Options {
  */
 export const layer = (options?: Options): Layer.Layer<Tokenizer> => {
   const vocabulary = options?.vocabulary ?? Vocabulary.world
-  const { decode, encode, endOfText, pad, unknown } = vocabulary
+  const { decode, encodeSpans, endOfText, pad, specialIds, unknown } = vocabulary
   // where padding stands for unknown words it is text
   const isText = (id: number): boolean => id !== endOfText && (id !== pad || pad === unknown)
   return Layer.succeed(
@@ -33,7 +35,9 @@ export const layer = (options?: Options): Layer.Layer<Tokenizer> => {
     Tokenizer.of({
       vocabularySize: vocabulary.tokens.length,
       endOfText: [endOfText],
-      encode,
+      specialIds,
+      encode: (text) => encodeSpans(Spans.own(text)),
+      encodeSpans,
       decode: (ids, options) => decode(options?.skipSpecialTokens === true ? ids.filter(isText) : ids),
       decoder: () => {
         let separator = ""
@@ -45,8 +49,7 @@ export const layer = (options?: Options): Layer.Layer<Tokenizer> => {
         }
         return { push, flush: () => "" }
       },
-      hasChatTemplate: false,
-      applyChatTemplate: (messages) => Effect.succeed(messages.map((message) => message.content).join(""))
+      ...ChatTemplate.none
     })
   )
 }

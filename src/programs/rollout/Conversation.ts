@@ -5,7 +5,7 @@
  */
 import { Effect, type Scope } from "effect"
 import { tokensCovering } from "../../domain/Codec.ts"
-import { cutGeneration, parseAction, stopStrings } from "../../domain/Protocol.ts"
+import { cutGeneration, parseAction, policySpans, stopStrings } from "../../domain/Protocol.ts"
 import type { SampledSegment } from "../../domain/Trajectory.ts"
 import type { GenerateOptions, Generation, Policy, PolicyError, SessionOptions } from "../../services/Policy.ts"
 import type { Tokenizer } from "../../services/Tokenizer.ts"
@@ -79,7 +79,7 @@ const retokenised = (tokenizer: TokenizerService, generation: Generation, option
   return {
     _tag: "Sampled",
     text,
-    ids: tokenizer.encode(text),
+    ids: tokenizer.encodeSpans(policySpans(text)),
     surplus: "",
     finish: parseAction(text)._tag === "None" ? generation.finish : "stop",
     policyVersion: generation.policyVersion

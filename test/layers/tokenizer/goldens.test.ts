@@ -1,10 +1,12 @@
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
+import { shippedModel } from "../../../src/cli/assets.ts"
 import * as TokenizerFolder from "../../../src/layers/tokenizer/TokenizerFolder.ts"
 import * as TokenizerJson from "../../../src/layers/tokenizer/TokenizerJson.ts"
 import * as TokenizerTiktoken from "../../../src/layers/tokenizer/TokenizerTiktoken.ts"
 import { type ChatMessage, Tokenizer } from "../../../src/services/Tokenizer.ts"
+import { tokenizerContract } from "../../contract/tokenizer.ts"
 import { hasShared, readShared, readSharedJson, sharedPath } from "../../sharedData.ts"
 import { withFiles } from "./files.ts"
 
@@ -87,6 +89,23 @@ for (const [name, layer] of layers) {
     )
   })
 }
+
+if (hasShared(qwen)) {
+  for (const [name, layer] of layers) {
+    tokenizerContract(`${name} over Qwen's vocabulary`, layer())
+  }
+}
+
+for (const name of ["tiny-models/stories260K", "tiny-models/searcher-base"]) {
+  if (hasShared(name)) {
+    tokenizerContract(name, TokenizerFolder.layer(sharedPath(name)).pipe(Layer.provide(NodeServices.layer)))
+  }
+}
+
+tokenizerContract(
+  "the tokenizer of the shipped model",
+  TokenizerFolder.layer(shippedModel).pipe(Layer.provide(NodeServices.layer))
+)
 
 describe("TokenizerFolder over ../shared/data/tiny-models", () => {
   const within = (name: string, use: (tokenizer: Tokenizer["Service"]) => void) =>

@@ -23,6 +23,8 @@ export interface BytePairsOptions {
   readonly ranks: (piece: string) => RankOf
   /** Whether a piece that is a token is not merged. */
   readonly wholeFirst: boolean
+  /** Ids that no text has, whatever is merged: their bytes stand in for them. */
+  readonly never: ReadonlySet<number>
 }
 
 /**
@@ -32,16 +34,21 @@ export interface BytePairsOptions {
  * @since 0.1.0
  */
 export const make = (options: BytePairsOptions): (piece: string, use: (id: number) => void) => void => {
-  const { ids, ranks, spell, wholeFirst } = options
+  const { ids, never, ranks, spell, wholeFirst } = options
   const cache = new Map<string, number | ReadonlyArray<number>>()
 
   const merge = (text: string): number | ReadonlyArray<number> => {
     const piece = spell(text)
     const whole = wholeFirst || piece.length === 1 ? ids.get(piece) : undefined
-    if (whole !== undefined) return whole
+    if (whole !== undefined && (piece.length === 1 || !never.has(whole))) return whole
     const starts = mergePairs(Array.from({ length: piece.length + 1 }, (_, i) => i), ranks(piece))
     const found: Array<number> = []
-    for (let i = 0; i + 1 < starts.length; i++) found.push(ids.get(piece.slice(starts[i], starts[i + 1]))!)
+    for (let i = 0; i + 1 < starts.length; i++) {
+      const part = piece.slice(starts[i], starts[i + 1])
+      const id = ids.get(part)!
+      if (part.length > 1 && never.has(id)) { for (const byte of part) found.push(ids.get(byte)!) }
+      else found.push(id)
+    }
     return found.length === 1 ? found[0]! : found
   }
 

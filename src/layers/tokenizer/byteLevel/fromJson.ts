@@ -4,22 +4,13 @@
  * @since 0.1.0
  */
 import { Option, Schema } from "effect"
+import { type AddedToken, isControl } from "../AddedTokens.ts"
+import * as TextEncoding from "../TextEncoding.ts"
 import { alphabet, toAlphabet } from "./byteAlphabet.ts"
 import * as BytePairs from "./BytePairs.ts"
 import { noRank } from "./mergePairs.ts"
 import { splitGpt2, type SplitWords, splitWords } from "./splitWords.ts"
-import * as TextEncoding from "./TextEncoding.ts"
-
-/**
- * From texts to ids.
- *
- * @category models
- * @since 0.1.0
- */
-export interface JsonEncoding {
-  readonly encode: (text: string) => Int32Array
-  readonly idOf: (token: string) => number | undefined
-}
+import { toNfc } from "./toNfc.ts"
 
 const absent = (...empty: ReadonlyArray<string>) => Schema.optionalKey(Schema.NullOr(Schema.Literals(["", ...empty])))
 
@@ -59,15 +50,7 @@ const ByteLevelTokenizer = Schema.Struct({
     merges: Schema.Unknown
   }),
   normalizer: Schema.NullOr(Schema.Struct({ type: Schema.Literal("NFC") })),
-  pre_tokenizer: PreTokenizer,
-  added_tokens: Schema.Array(Schema.Struct({
-    id: Schema.Natural,
-    content: Schema.String,
-    single_word: off,
-    lstrip: off,
-    rstrip: off,
-    normalized: Schema.optionalKey(Schema.Boolean)
-  }))
+  pre_tokenizer: PreTokenizer
 })
 
 type ByteLevelTokenizer = typeof ByteLevelTokenizer.Type
@@ -107,38 +90,36 @@ const without = (lacking: ReadonlyArray<string>) => {
 }
 
 /**
- * The encoding of a `tokenizer.json` whose vocabulary is `ids`, or `undefined` where it has a part that is not understood here.
+ * The encoding of a `tokenizer.json` whose vocabulary is `ids` and whose added tokens are `added`, or `undefined` where it
+ * has a part that is not understood here.
  *
  * @category constructors
  * @since 0.1.0
  */
 export const fromJson = (
   json: unknown,
-  ids: ReadonlyMap<string, number> | undefined
-): JsonEncoding | undefined => {
+  ids: ReadonlyMap<string, number> | undefined,
+  added: ReadonlyArray<AddedToken>
+): TextEncoding.TextEncoding | undefined => {
   const decoded = Option.getOrUndefined(decode(json))
   if (decoded === undefined) return undefined
-  const { added_tokens: added, model, normalizer, pre_tokenizer: preTokenizer } = decoded
+  const { model, normalizer, pre_tokenizer: preTokenizer } = decoded
   const split = splitOf(preTokenizer)
   const lacking = ids === undefined ? alphabet : alphabet.filter((character) => !ids.has(character))
   const ranks = ids === undefined ? undefined : pairRanks(model.merges, ids)
-  const plain = normalizer === null || added.every(({ normalized }) => normalized !== true)
-  if (split === undefined || ids === undefined || ranks === undefined || !plain) return undefined
+  if (split === undefined || ids === undefined || ranks === undefined) return undefined
   if (lacking.length > 0 && typeof model.unk_token === "string") return undefined
-  const special = new Map(added.map(({ content, id }) => [content, id]))
-  return {
-    idOf: (token) => special.get(token) ?? ids.get(token),
-    encode: TextEncoding.make({
-      special,
-      normalized: normalizer !== null,
-      split,
-      pairs: BytePairs.make({
-        spell: lacking.length === 0 ? toAlphabet : without(lacking),
-        ids,
-        ranks: (piece) => (start, middle, end) =>
-          ranks.get(`${piece.slice(start, middle)} ${piece.slice(middle, end)}`) ?? noRank,
-        wholeFirst: model.ignore_merges === true
-      })
-    })
-  }
+  const pairs = BytePairs.make({
+    spell: lacking.length === 0 ? toAlphabet : without(lacking),
+    ids,
+    never: new Set(added.flatMap((token) => isControl(token) ? [token.id] : [])),
+    ranks: (piece) => (start, middle, end) =>
+      ranks.get(`${piece.slice(start, middle)} ${piece.slice(middle, end)}`) ?? noRank,
+    wholeFirst: model.ignore_merges === true
+  })
+  return TextEncoding.make({
+    added,
+    ...(normalizer === null ? {} : { normalize: toNfc }),
+    encode: (text, use) => split(text, (piece) => pairs(piece, use))
+  })
 }

@@ -6,7 +6,7 @@ import * as Weights from "../../../../src/layers/model/Weights.ts"
 import * as Network from "../../../../src/layers/policy/engine/Network.ts"
 import * as Scheduler from "../../../../src/layers/policy/engine/Scheduler.ts"
 import { Device } from "../../../../src/services/Device.ts"
-import type { Tokenizer } from "../../../../src/services/Tokenizer.ts"
+import { plainTokenizer } from "../../../support/plainTokenizer.ts"
 import { devices, golden, model, noModels } from "./fixtures.ts"
 
 interface Golden {
@@ -14,15 +14,13 @@ interface Golden {
 }
 
 /** Only its size matters here. */
-const tokenizer = (size: number): Tokenizer["Service"] => ({
-  vocabularySize: size,
-  endOfText: [],
-  encode: () => new Int32Array(),
-  decode: () => "",
-  decoder: () => ({ push: () => "", flush: () => "" }),
-  hasChatTemplate: false,
-  applyChatTemplate: () => Effect.succeed("")
-})
+const tokenizer = (vocabularySize: number) =>
+  plainTokenizer({
+    vocabularySize,
+    encode: () => new Int32Array(),
+    decode: () => "",
+    decoder: () => ({ push: () => "", flush: () => "" })
+  })
 
 // Plain JavaScript takes half a minute.
 for (const device of devices.filter(({ name }) => name !== "DeviceCpu")) {

@@ -10,6 +10,7 @@ import * as DeviceWasm from "../../../../src/layers/device/DeviceWasm.ts"
 import { locate } from "../../../../src/layers/device/tensorflow/load.ts"
 import { locate as locateTorch } from "../../../../src/layers/device/torch/load.ts"
 import type { Tokenizer } from "../../../../src/services/Tokenizer.ts"
+import { plainTokenizer } from "../../../support/plainTokenizer.ts"
 
 const data = new URL("../../../../../shared/data/tiny-models/", import.meta.url)
 
@@ -71,13 +72,10 @@ export const allClose = (
 export const byteTokenizer = (vocabularySize: number): Tokenizer["Service"] => {
   const text = (ids: Int32Array) =>
     [...ids].map((id) => String.fromCharCode(97 + id % 26, 97 + Math.floor(id / 26) % 26)).join("")
-  return {
+  return plainTokenizer({
     vocabularySize,
-    endOfText: [],
     encode: (string) => Int32Array.from(string, (c) => c.charCodeAt(0) - 97),
     decode: text,
-    decoder: () => ({ push: text, flush: () => "" }),
-    hasChatTemplate: false,
-    applyChatTemplate: (messages) => Effect.succeed(messages.map(({ content }) => content).join(""))
-  }
+    decoder: () => ({ push: text, flush: () => "" })
+  })
 }
