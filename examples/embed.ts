@@ -1,7 +1,7 @@
 /**
  * Rollouts inside another Effect program: questions in, rewards out, against a retrieval server.
  *
- * Run it beside `npm run -s search-r1 -- serve --corpus assets/demo/corpus.jsonl`; without a server the rollouts fail, each
+ * Run it beside `npx search-r1 serve --corpus demo/corpus.jsonl`; without a server the rollouts fail, each
  * with the reason, and none of them becomes a reward.
  */
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
@@ -15,7 +15,7 @@ import {
   Rollout,
   ScoredRollouts,
   TokenizerBytes
-} from "../src/index.ts"
+} from "effect-search-r1"
 
 const questions = Stream.make(
   new Question({ id: "1", dataSource: "demo", question: "Who founded Karsholm", goldenAnswers: ["Ilsa Thorne"] })

@@ -1,14 +1,13 @@
 /**
  * Training inside an HTTP service: `POST /train` answers with a line of JSON a step. A client that hangs up ends its run, and
- * with it the engine's thread. `PORT=8080 node examples/service.ts`, then `curl -N -X POST localhost:8080/train?steps=10`.
+ * with it the engine's thread. `PORT=8080 node service.mts`, then `curl -N -X POST localhost:8080/train?steps=10`.
  */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Config, Console, Effect, type FileSystem, Layer, type Path, Result, Schema, Stream } from "effect"
-import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
-import { createServer } from "node:http"
 import {
+  Assets,
   CheckpointsMemory,
   FairScheduler,
   HeldOut,
@@ -22,9 +21,9 @@ import {
   RunLogMemory,
   Train,
   World
-} from "../src/index.ts"
-
-const model = "assets/base-model"
+} from "effect-search-r1"
+import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
+import { createServer } from "node:http"
 
 const configOf = (steps: number) =>
   RunConfig.resolve({
@@ -50,11 +49,11 @@ const Search = RetrieverLunr.layer(Stream.fromIterable(World.documents(world)), 
 
 // made for each run, and released with it
 const Run = Layer.mergeAll(
-  PolicyEngine.layer({ model, device: "wasm" }),
-  Pretrained.layerTokenizer(model),
+  PolicyEngine.layer({ model: Assets.shippedModel, device: "wasm" }),
+  Pretrained.layerTokenizer(Assets.shippedModel),
   RewardExactMatch.layer(),
   QuestionsMemory.layer(questions, { seed: 0 }),
-  RunLogMemory.layer,
+  RunLogMemory.layer(),
   CheckpointsMemory.layer()
 )
 

@@ -1,10 +1,11 @@
 /**
  * Training inside another Effect program: a search engine of one's own, no files, and a Stream of steps to do with what
- * the application likes. `node examples/train.ts [STEPS]`.
+ * the application likes. `node train.mts [STEPS]`.
  */
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Console, Effect, Layer, Result, Stream } from "effect"
 import {
+  Assets,
   CheckpointsMemory,
   FairScheduler,
   HeldOut,
@@ -18,9 +19,7 @@ import {
   RunLogMemory,
   Train,
   World
-} from "../src/index.ts"
-
-const model = "assets/base-model"
+} from "effect-search-r1"
 
 const config = Result.getOrThrow(RunConfig.resolve({
   algorithm: "grpo",
@@ -55,7 +54,10 @@ const Search = RetrieverCache.layer().pipe(
 )
 
 // policy and optimizer over one set of parameters, in a thread of their own
-const Engine = Layer.merge(PolicyEngine.layer({ model, device: "wasm" }), Pretrained.layerTokenizer(model))
+const Engine = Layer.merge(
+  PolicyEngine.layer({ model: Assets.shippedModel, device: "wasm" }),
+  Pretrained.layerTokenizer(Assets.shippedModel)
+)
 
 const program = Train.run(config).pipe(
   Stream.runForEach(({ metrics, seconds, step, steps }) =>
@@ -72,7 +74,7 @@ const Services = Layer.mergeAll(
   Search,
   RewardExactMatch.layer(),
   QuestionsMemory.layer(questions, { seed: config.seed }),
-  RunLogMemory.layer,
+  RunLogMemory.layer(),
   CheckpointsMemory.layer(),
   FairScheduler.layer
 )

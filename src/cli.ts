@@ -1,33 +1,29 @@
+#!/usr/bin/env node
 /**
- * The command line: the one place (with `src/cli`, `examples` and tests) where programs meet layers.
+ * The first file of the command line. It can be read by a Node that is too old for the others, says so, and leaves the
+ * rest to `cli/main.ts`.
  *
  * @since 0.1.0
  */
-import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
-import * as NodeServices from "@effect/platform-node/NodeServices"
-import { Effect, Layer, Logger } from "effect"
-import { Command } from "effect/cli"
-import { commands } from "./cli/commands.ts"
-import * as Telemetry from "./cli/telemetry.ts"
-import { version } from "./cli/version.ts"
+import { readFileSync } from "node:fs"
 
-const root = Command.make("search-r1").pipe(
-  Command.withDescription("Train language models to reason and search (Search-R1), on Effect."),
-  Command.withSubcommands(commands)
+const { engines }: { readonly engines: { readonly node: string } } = JSON.parse(
+  readFileSync(new URL("../package.json", import.meta.url), "utf8")
 )
 
-// standard output belongs to results: `search --json | jq` must not meet a log line
-const services = Layer.mergeAll(NodeServices.layer, Layer.succeed(Logger.LogToStderr, true), Telemetry.layer)
+const numbers = (version: string): ReadonlyArray<number> => version.replace(/^[^\d]*/, "").split(".").map(Number)
 
-/**
- * The first Ctrl-C interrupts, and what was begun is saved; another one ends the process at once. npm hands one key press
- * on as several signals, so those within a second count as one.
- */
-let interrupted: number | undefined
-process.on("SIGINT", () => {
-  const now = performance.now()
-  if (interrupted === undefined) interrupted = now
-  else if (now - interrupted > 1000) process.exit(130)
-})
+const [major = 0, minor = 0] = numbers(engines.node)
+const [ownMajor = 0, ownMinor = 0] = numbers(process.versions.node)
 
-root.pipe(Command.run({ version }), Effect.provide(services), NodeRuntime.runMain)
+if (ownMajor < major || (ownMajor === major && ownMinor < minor)) {
+  process.stderr.write(
+    `search-r1 needs Node ${major}.${minor} or newer, and this is Node ${process.versions.node}. ` +
+      "Install a newer one from https://nodejs.org, or into this directory: npm install node@24\n"
+  )
+  process.exitCode = 1
+} else {
+  const { hideDeprecations } = await import("./layers/hideDeprecations.ts")
+  hideDeprecations()
+  await import("./cli/main.ts")
+}

@@ -7,6 +7,9 @@ import { promisify } from "node:util"
 
 const root = new URL("..", import.meta.url).pathname
 
+/** The examples import the package by its name, as an application does; in a clone that is its sources. */
+const onSources = "--conditions=@effect-search-r1/source"
+
 const output = (...args: ReadonlyArray<string>) =>
   Effect.map(
     Effect.promise(() => promisify(execFile)(process.execPath, [...args], { cwd: root })),
@@ -15,7 +18,7 @@ const output = (...args: ReadonlyArray<string>) =>
 
 it.live("the example of training trains", () =>
   Effect.gen(function*() {
-    const lines = (yield* output("examples/train.ts", "2")).trim().split("\n")
+    const lines = (yield* output(onSources, "examples/train.ts", "2")).trim().split("\n")
     assert.strictEqual(lines.length, 2)
     assert.match(lines[0] ?? "", /^step 1 of 2: reward 0\.\d\d, searches \d\.\d, [\d.]+ s$/)
     // the base finds something when it searches this engine
@@ -42,7 +45,7 @@ it.live("the service trains for a client, and ends a run whose client hangs up",
   Effect.gen(function*() {
     const service = yield* Effect.acquireRelease(
       Effect.sync(() =>
-        spawn(process.execPath, ["examples/service.ts"], {
+        spawn(process.execPath, [onSources, "examples/service.ts"], {
           cwd: root,
           env: { ...process.env, PORT: "0" },
           stdio: ["ignore", "pipe", "pipe"]
@@ -67,7 +70,6 @@ it.effect("the README shows the example of rollouts as it is", () =>
     const fs = yield* FileSystem.FileSystem
     const example = (yield* fs.readFileString(`${root}/examples/embed.ts`))
       .replace(/^\/\*\*.*?\*\/\n/s, "")
-      .replace("\"../src/index.ts\"", "\"effect-search-r1\"")
     const readme = yield* fs.readFileString(`${root}/README.md`)
     assert.include(readme, example)
   }).pipe(Effect.provide(NodeServices.layer)))

@@ -1,5 +1,6 @@
 // Operations that TensorFlow lacks, as kernels for its processor device: float32, row-major, on its own threads.
 // The file is an addon of Node's only so that it can be loaded; loading it registers the operations.
+#include <dlfcn.h>
 #include <node_api.h>
 
 #include <algorithm>
@@ -449,10 +450,18 @@ REGISTER_OP("SrAdamW")
     .SetShapeFn(likeFirst);
 REGISTER_KERNEL_BUILDER(Name("SrAdamW").Device(tensorflow::DEVICE_CPU), AdamW);
 
+/// Node unloads an addon with the last thread that uses it, but TensorFlow keeps what was registered, and ends a process
+/// that registers it again: so the addon stays.
+void stay() {
+  Dl_info info;
+  if (dladdr(reinterpret_cast<void*>(&stay), &info) != 0) dlopen(info.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE);
+}
+
 }  // namespace
 }  // namespace search_r1
 
 NAPI_MODULE_INIT() {
   (void)env;
+  search_r1::stay();
   return exports;
 }

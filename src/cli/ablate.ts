@@ -3,19 +3,23 @@
  *
  * @since 0.1.0
  */
-import { Console, Context, Effect, FileSystem, Layer, Option, Path, Result, Schema } from "effect"
+import { Console, Context, Effect, FileSystem, Layer, Option, Path, Schema } from "effect"
 import { Argument, CliError, Command, Flag } from "effect/cli"
 import * as RunConfig from "../domain/RunConfig.ts"
 import * as AtomicFile from "../layers/atomicFile.ts"
 import * as QuestionsFile from "../layers/questions/QuestionsFile.ts"
+import * as WriterLock from "../layers/writerLock.ts"
 import { Checkpoints } from "../services/Checkpoints.ts"
 import { Questions } from "../services/Questions.ts"
 import { Retriever } from "../services/Retriever.ts"
 import { Topic, topics, type Variant } from "./ablations.ts"
 import { deviceNames } from "./deviceFlag.ts"
 import { invocation } from "./invocation.ts"
+import * as MemoryCheck from "./memoryCheck.ts"
+import * as Outputs from "./outputs.ts"
 import * as RunCurves from "./runCurves.ts"
 import * as RunFolder from "./runFolder.ts"
+import * as RunInputs from "./runInputs.ts"
 import * as StartJob from "./startJob.ts"
 import * as StartWorld from "./startWorld.ts"
 import { style as terminalStyle } from "./style.ts"
@@ -113,20 +117,31 @@ const trainVariant = Effect.fnUntraced(function*(folder: RunFolder.RunFolder, co
   if (train === null || evaluate === null || corpus === null) {
     return yield* userError("questions.train, questions.evaluate and evaluation.corpus may not be null here")
   }
-  const resume = Result.isSuccess(yield* Effect.result(RunFolder.readConfig(folder)))
-  yield* RunFolder.writeConfig(folder, config)
+  yield* RunFolder.removeUnbegun(folder)
+  yield* RunFolder.claim(folder)
+  const resume = yield* RunFolder.exists(folder)
   const exam = yield* Layer.build(evaluationRetrieverOf(corpus))
-  const heldOut = yield* Layer.build(QuestionsFile.layer({ paths: [evaluate] }))
+  const heldOut = Context.get(yield* Layer.build(QuestionsFile.layer({ paths: [evaluate] })), Questions)
+  const evaluationSize = yield* Effect.mapError(heldOut.size, (error) => userError(error))
+  const context = yield* Effect.context<FileSystem.FileSystem | Path.Path>()
   yield* Effect.gen(function*() {
     const latest = resume ? yield* Checkpoints.use((checkpoints) => checkpoints.latest) : Option.none()
     if (Option.isSome(latest) && latest.value.step >= config.steps) return yield* Console.log("trained before")
-    yield* TrainRun.trainRun({
+    const { verdict } = yield* TrainRun.trainRun({
       folder,
       config,
       resume,
-      evaluation: Context.get(heldOut, Questions).all,
-      evaluationRetriever: Context.get(exam, Retriever)
+      evaluation: heldOut.all,
+      evaluationSize,
+      evaluationRetriever: Context.get(exam, Retriever),
+      onBegun: () =>
+        RunInputs.settle(folder, config, train).pipe(
+          // more steps may have been asked for
+          Effect.andThen(RunFolder.writeConfig(folder, config)),
+          Effect.provideContext(context)
+        )
     })
+    if (verdict !== null) yield* Console.error(verdict)
   }).pipe(
     Effect.provide(Layer.mergeAll(servicesOf(folder, config), questionsOf(train, config))),
     Effect.catchIf((error) => !CliError.isCliError(error), (error) => Effect.fail(userError(error)))
@@ -138,12 +153,26 @@ const program = Effect.fnUntraced(function*(input: Input) {
   const style = yield* terminalStyle
   const directory = resolve(input.directory)
   const wanted = yield* chosen(input)
+  const results = ["ablations.md", ...wanted.map(({ topic }) => `${topic}.svg`)]
+  yield* Outputs.claim(
+    results.map((name) => ({ flag: "the result", path: join(directory, name), kind: "file" })),
+    Outputs.files(input.topics)
+  )
   const variants = new Map(wanted.flatMap((topic) => topic.variants.map((variant) => [variant.name, variant] as const)))
   const curves = new Map<string, ReadonlyArray<RunCurves.RunCurve>>()
   const total = variants.size * input.seeds
   let begun = 0
+  yield* Effect.mapError(WriterLock.acquireDirectory(directory), (error) => userError(error))
+  const worldOf = (seed: number) => join(directory, "worlds", String(seed))
+  // hours may lie between the first variant and the last
+  for (const variant of variants.values()) {
+    yield* configOf(input, worldOf(0), 0, variant).pipe(
+      Effect.tap((config) => MemoryCheck.expectFits(config, input.questions)),
+      Effect.mapError((error) => userError(`${variant.name}: ${error.userMessage ?? error.message}`))
+    )
+  }
   for (let seed = 0; seed < input.seeds; seed++) {
-    const world = join(directory, "worlds", String(seed))
+    const world = worldOf(seed)
     yield* StartWorld.write(world, seed, input.questions)
     for (const variant of variants.values()) {
       begun++
@@ -168,7 +197,7 @@ const program = Effect.fnUntraced(function*(input: Input) {
   const report = parts.join("\n")
   yield* write("ablations.md", report)
   yield* Console.log(`\n${report}\n${join(directory, "ablations.md")} holds the tables, curves are beside it.`)
-})
+}, Effect.scoped)
 
 /**
  * @category commands

@@ -64,7 +64,7 @@ const searchesOf = (segments: ReadonlyArray<Segment>) =>
       : []
   )
 
-/** What the flags name, else what the run searches; a run that was moved takes its own world with it. */
+/** What the flags name, else what the run searches. */
 const retrieverFor = Effect.fnUntraced(function*(input: Input, { config, folder }: TrainedPolicy.Run) {
   if (Option.isSome(input.index) || Option.isSome(input.corpus) || Option.isSome(input.remote)) {
     return retrieverLayer(input)
@@ -74,8 +74,6 @@ const retrieverFor = Effect.fnUntraced(function*(input: Input, { config, folder 
   const there = (file: string) => Effect.orElseSucceed(fs.exists(file), () => false)
   const { corpus } = config.retriever
   if (corpus !== null && (yield* there(corpus))) return retrieverOf(config)
-  const own = `${folder.world}/corpus.jsonl`
-  if (yield* there(own)) return retrieverOf({ ...config, retriever: { ...config.retriever, corpus: own } })
   return yield* userError(
     corpus === null
       ? `${folder.directory} names no corpus to search.`

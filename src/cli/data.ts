@@ -8,9 +8,10 @@ import { Argument, CliError, Command, Flag } from "effect/cli"
 import { ReferenceRecord } from "../domain/QuestionRecord.ts"
 import * as QuestionsFile from "../layers/questions/QuestionsFile.ts"
 import * as PrepareData from "../programs/PrepareData.ts"
-import { lineWriter } from "./lineWriter.ts"
+import { withLines } from "./lineWriter.ts"
+import * as Outputs from "./outputs.ts"
 import { progress } from "./progress.ts"
-import { retrieverFlags, retrieverLayer } from "./retrieverFlags.ts"
+import { retrieverFlags, retrieverLayer, retrieverReads } from "./retrieverFlags.ts"
 import { userError } from "./userError.ts"
 
 const encodeLine = Schema.encodeEffect(Schema.fromJsonString(ReferenceRecord))
@@ -72,21 +73,25 @@ export const data = Command.make("data", {
         Stream.provide(retrieverLayer(input))
       )
       : PrepareData.records({ template: input.template, split: input.split })
+    const out = yield* Outputs.claimOut(Option.some(input.out), [
+      ...Outputs.files(input.files),
+      ...retrieverReads(input)
+    ])
     const { advance } = yield* progress({ unit: "records" })
-    const write = yield* lineWriter(input.out, input.files)
-    const count = yield* records.pipe(
-      Stream.provide(QuestionsFile.layer({
-        paths: input.files,
-        dataSource: Option.getOrUndefined(input.dataSource),
-        dataSources: input.only.length === 0 ? undefined : input.only,
-        sample: Option.getOrUndefined(input.sample),
-        seed: input.seed
-      })),
-      Stream.mapEffect((record) => encodeLine(record)),
-      Stream.grouped(linesPerWrite),
-      Stream.mapEffect((lines) => Effect.as(Effect.andThen(write(lines), advance(lines.length)), lines.length)),
-      Stream.runFold(() => 0, (sum, lines) => sum + lines)
-    )
+    const count = yield* withLines(out, (write) =>
+      records.pipe(
+        Stream.provide(QuestionsFile.layer({
+          paths: input.files,
+          dataSource: Option.getOrUndefined(input.dataSource),
+          dataSources: input.only.length === 0 ? undefined : input.only,
+          sample: Option.getOrUndefined(input.sample),
+          seed: input.seed
+        })),
+        Stream.mapEffect((record) => encodeLine(record)),
+        Stream.grouped(linesPerWrite),
+        Stream.mapEffect((lines) => Effect.as(Effect.andThen(write(lines), advance(lines.length)), lines.length)),
+        Stream.runFold(() => 0, (sum, lines) => sum + lines)
+      ))
     yield* Console.log(`${count} records in ${input.out}`)
   }).pipe(
     Effect.scoped,

@@ -3,29 +3,56 @@
  *
  * @since 0.1.0
  */
-import { Console, Effect, Layer, Stream } from "effect"
-import { Command } from "effect/cli"
+import { Console, Effect, FileSystem, Layer, Option, Path, Stream } from "effect"
+import { Command, Flag } from "effect/cli"
 import type { Failed, ScoredTrajectory } from "../domain/Outcome.ts"
+import { demoFile } from "../layers/assets.ts"
 import * as QuestionsFile from "../layers/questions/QuestionsFile.ts"
 import * as RetrieverLunr from "../layers/retriever/RetrieverLunr.ts"
 import * as RewardExactMatch from "../layers/reward/RewardExactMatch.ts"
 import * as TokenizerBytes from "../layers/tokenizer/TokenizerBytes.ts"
 import * as Rollout from "../programs/Rollout.ts"
 import * as ScoredRollouts from "../programs/ScoredRollouts.ts"
-import { demoFile } from "./assets.ts"
+import { invocation } from "./invocation.ts"
 import { layerScript, promptsOf, questionOf } from "./policyScript.ts"
 import { questionTable, totals } from "./rolloutSummary.ts"
 import { style as terminalStyle } from "./style.ts"
 import { trajectoryView } from "./trajectoryView.ts"
 import { userError } from "./userError.ts"
 
+const names = ["corpus", "questions", "script"] as const
+
+/** Copies the demo's files. What is there already is left alone: it may be somebody's own. */
+const copyFiles = Effect.fnUntraced(function*(directory: string) {
+  const fs = yield* FileSystem.FileSystem
+  const path = yield* Path.Path
+  yield* fs.makeDirectory(directory, { recursive: true })
+  for (const name of names) {
+    const target = path.join(directory, `${name}.jsonl`)
+    const content = yield* fs.readFileString(demoFile(name))
+    if (!(yield* fs.exists(target))) yield* fs.writeFileString(target, content)
+    else if ((yield* fs.readFileString(target)) !== content) {
+      return yield* userError(`${target} exists and is not the demo's.`, "Name another directory with --out.")
+    }
+  }
+}, Effect.catchTag("PlatformError", (error) => userError(error)))
+
 /**
  * @category commands
  * @since 0.1.0
  */
-export const demo = Command.make("demo", {}, () =>
+export const demo = Command.make("demo", {
+  out: Flag.String("out").pipe(
+    Flag.withMetavar("DIR"),
+    Flag.withDescription("Write the demo's corpus, questions and script into this directory, to try other commands on"),
+    Flag.optional
+  )
+}, ({ out }) =>
   Effect.gen(function*() {
     const style = yield* terminalStyle
+    const command = yield* invocation
+    if (Option.isSome(out)) yield* copyFiles(out.value)
+    const files = Option.getOrElse(out, () => "demo")
     const scored: Array<ScoredTrajectory> = []
     const failures: Array<Failed<Rollout.RolloutError>> = []
     yield* Console.log(
@@ -61,11 +88,16 @@ export const demo = Command.make("demo", {}, () =>
     yield* Console.log([
       "",
       style.heading("Try next"),
-      "  npm run -s search-r1 -- search \"Who founded Karsholm?\" --corpus assets/demo/corpus.jsonl",
-      "  npm run -s search-r1 -- rollout --questions assets/demo/questions.jsonl --script assets/demo/script.jsonl \\",
-      "      --corpus assets/demo/corpus.jsonl --group-size 2 --out rollouts.jsonl",
-      "  npm run -s search-r1 -- score --help"
+      ...(Option.isSome(out) ? [] : [`  ${command} demo --out ${files}`]),
+      `  ${command} search "Who founded Karsholm?" --corpus ${files}/corpus.jsonl`,
+      `  ${command} rollout --questions ${files}/questions.jsonl --script ${files}/script.jsonl \\`,
+      `      --corpus ${files}/corpus.jsonl --group-size 2 --out rollouts.jsonl`,
+      `  ${command} score rollouts.jsonl`
     ].join("\n"))
   })).pipe(
-    Command.withDescription("Show the main path on real parts: rollouts, searches, rewards, one trajectory.")
+    Command.withDescription("Show the main path on real parts: rollouts, searches, rewards, one trajectory."),
+    Command.withExamples([
+      { command: "search-r1 demo", description: "Look at it" },
+      { command: "search-r1 demo --out demo", description: "Get its files, to try search, rollout and serve on them" }
+    ])
   )

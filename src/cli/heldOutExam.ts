@@ -62,7 +62,7 @@ const causes = ({ failures }: Evaluate.Evaluation): string =>
   Object.entries(failures).map(([name, count]) => `${count} ${name}`).join(", ")
 
 /**
- * Answers the questions greedily and at temperature 1. Failed rollouts count in no score and are told on standard error;
+ * Answers the questions greedily and at temperature 1; `tick` runs with each that is answered. Failed rollouts count in no score and are told on standard error;
  * fails when none completed.
  *
  * @category programs
@@ -74,9 +74,9 @@ export const evaluateBoth = Effect.fn("Cli.evaluateBoth")(function*(
   tick: Effect.Effect<void> = Effect.void
 ) {
   const bounds = { ...rolloutOptions(config), groupSize: 1 }
-  const asked = Stream.fromIterable(questions).pipe(Stream.tap(() => tick))
-  const likeliest = yield* Evaluate.run(asked, { ...bounds, sampling: greedy })
-  const sampled = yield* Evaluate.run(asked, { ...bounds, sampling: onPolicy })
+  const asked = Stream.fromIterable(questions)
+  const likeliest = yield* Evaluate.run(asked, { ...bounds, sampling: greedy }, () => tick)
+  const sampled = yield* Evaluate.run(asked, { ...bounds, sampling: onPolicy }, () => tick)
   for (const evaluation of [likeliest, sampled]) {
     if (evaluation.total.n === 0) return yield* userError(`No rollout completed: ${causes(evaluation)}`)
     if (evaluation.failed > 0) {

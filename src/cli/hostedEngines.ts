@@ -67,6 +67,20 @@ export interface HostedInput {
 
 type HostedLayer = Layer.Layer<Retriever, CliError.UserError>
 
+/**
+ * An engine that others run.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface HostedEngine {
+  readonly layer: HostedLayer
+  /** Whether it answers one query a request. */
+  readonly oneByOne: boolean
+  /** What decides its answers besides a query, where its name does not say all of it: answers on disk are kept under it. */
+  readonly identity?: string | undefined
+}
+
 const failure = (message: string, hint?: string): HostedLayer =>
   Layer.effectContext(Effect.fail(userError(message, hint)))
 
@@ -122,18 +136,21 @@ const simulatedLayer = (text: string, noise: number | undefined): HostedLayer =>
 }
 
 /**
- * The engine that the flags choose, and whether it answers one query a request; undefined where they choose none.
+ * The engine that the flags choose; undefined where they choose none.
  *
  * @category layers
  * @since 0.1.0
  */
-export const hostedLayer = (
-  input: HostedInput
-): { readonly layer: HostedLayer; readonly oneByOne: boolean } | undefined => {
+export const hostedLayer = (input: HostedInput): HostedEngine | undefined => {
   const web = Option.getOrUndefined(input.web ?? Option.none<WebEngine>())
   if (web !== undefined) return { layer: webLayer(web), oneByOne: true }
   const elastic = Option.getOrUndefined(input.elastic ?? Option.none<string>())
   if (elastic !== undefined) return { layer: elasticLayer(elastic), oneByOne: false }
   const simulated = Option.getOrUndefined(input.simulated ?? Option.none<string>())
-  return simulated === undefined ? undefined : { layer: simulatedLayer(simulated, input.noise), oneByOne: true }
+  if (simulated === undefined) return undefined
+  return {
+    layer: simulatedLayer(simulated, input.noise),
+    oneByOne: true,
+    identity: `${simulated} with noise ${input.noise ?? 0}`
+  }
 }

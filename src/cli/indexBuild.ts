@@ -32,36 +32,29 @@ import { Embedder } from "../services/Embedder.ts"
 import type { RetrieverError } from "../services/Retriever.ts"
 import { embedderFlag } from "./embedderFlag.ts"
 import { bytesOf, count, friendly, size } from "./indexView.ts"
+import * as Outputs from "./outputs.ts"
 import { userError } from "./userError.ts"
 
-/**
- * Shows how far a build is, ten times a second on a terminal and every 100,000 passages in a log, and what is done once
- * that many have been read.
- */
+/** Shows how far a build is, ten times a second on a terminal and every ten in a log, and what else a long one does. */
 const progress = Effect.gen(function*() {
   const terminal = yield* Terminal.Terminal
   const { canAnimate } = yield* TerminalCapabilities.TerminalCapabilities
   const started = yield* Clock.currentTimeMillis
+  const pause = canAnimate ? 100 : 10_000
   let shown = started
-  let logged = 0
   const onProgress = (documents: number) =>
     Effect.flatMap(Clock.currentTimeMillis, (now) => {
       const rate = count(documents / Math.max(0.001, (now - started) / 1000))
-      if (canAnimate && now - shown >= 100) {
-        shown = now
-        return Effect.ignore(terminal.display(`\r${count(documents)} passages indexed, ${rate} a second `))
-      }
-      if (!canAnimate && documents - logged >= 100_000) {
-        logged = documents
-        return Effect.logInfo(`${count(documents)} passages indexed, ${rate} a second`)
-      }
-      return Effect.void
+      if (now - shown < pause) return Effect.void
+      shown = now
+      const text = `${count(documents)} passages indexed, ${rate} a second`
+      return canAnimate ? Effect.ignore(terminal.display(`\r${text} `)) : Console.error(text)
     })
   const onStage = (stage: string) =>
     canAnimate
       ? Effect.ignore(terminal.display(`\r${stage.padEnd(60)}`))
-      : logged > 0
-      ? Effect.logInfo(stage)
+      : shown > started
+      ? Console.error(stage)
       : Effect.logDebug(stage)
   return { onProgress, onStage }
 })
@@ -154,7 +147,11 @@ export const indexBuild = Command.make("build", {
   Effect.scoped(Effect.gen(function*() {
     const { engine } = input
     const name = input.corpus.replace(/\.(jsonl|json|parquet)(\.gz)?$/i, "")
-    const path = Option.getOrElse(input.out, () => `${name}.${engine === "lance" ? "lance" : "idx"}`)
+    const path = yield* Outputs.claimOne({
+      flag: Option.isSome(input.out) ? "--out" : "the index",
+      path: Option.getOrElse(input.out, () => `${name}.${engine === "lance" ? "lance" : "idx"}`),
+      kind: engine === "lance" ? "directory" : "file"
+    }, [...Outputs.files(input.corpus), ...Outputs.embedder(input.embedder)])
     const started = yield* Clock.currentTimeMillis
     const { canAnimate } = yield* TerminalCapabilities.TerminalCapabilities
     if ((engine === "dense" || engine === "both" || !input.words) && Option.isNone(input.embedder)) {

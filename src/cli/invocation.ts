@@ -3,23 +3,59 @@
  *
  * @since 0.1.0
  */
-import { Config, Effect, Option } from "effect"
+import { Config, Effect } from "effect"
 
 const scripts: ReadonlySet<string> = new Set(["start", "search-r1"])
 
+const programs: ReadonlySet<string> = new Set(["search-r1", "effect-search-r1"])
+
 /**
- * What stands in front of a subcommand: `search-r1`, or what npm wants when one of this package's scripts runs, or npx.
+ * What tells how a process was started.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Called {
+  /** The file that Node was given. */
+  readonly program: string
+  /** npm's name of the script that runs, `npx` under npx. */
+  readonly event: string
+  /** The package whose script it is. */
+  readonly owner: string
+}
+
+/**
+ * What stands in front of a subcommand: a script of this package under npm, npx where the program is a project's or npx
+ * has fetched it, its bare name where it is on the PATH.
  *
  * @category getters
  * @since 0.1.0
  */
-export const invocation: Effect.Effect<string> = Config.option(Config.String("npm_lifecycle_event")).pipe(
-  Effect.map((event) => {
-    const name = Option.getOrElse(event, () => "")
-    return scripts.has(name) ? "npm run -s search-r1 --" : name === "npx" ? "npx search-r1" : "search-r1"
-  }),
-  Effect.orElseSucceed(() => "search-r1")
-)
+export const invocationOf = ({ event, owner, program }: Called): string => {
+  if (owner === "effect-search-r1" && scripts.has(event)) return "npm run -s search-r1 --"
+  const parts = program.split(/[\\/]/)
+  const last = parts.at(-1) ?? ""
+  const name = programs.has(last) ? last : "search-r1"
+  // npx looks for a package of the name where no project has the program
+  if (parts.includes("_npx")) return "npx effect-search-r1"
+  return event === "npx" || parts.at(-2) === ".bin" ? `npx ${name}` : name
+}
+
+const variable = (name: string) => Config.String(name).pipe(Config.withDefault(""), Effect.orElseSucceed(() => ""))
+
+/**
+ * {@link invocationOf} for this process.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const invocation: Effect.Effect<string> = Effect.gen(function*() {
+  return invocationOf({
+    program: process.argv[1] ?? "",
+    event: yield* variable("npm_lifecycle_event"),
+    owner: yield* variable("npm_package_name")
+  })
+})
 
 /**
  * What begins `start`: npm has a word of its own for it.

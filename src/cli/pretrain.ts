@@ -21,11 +21,14 @@ import * as Weights from "../layers/model/Weights.ts"
 import * as Engine from "../layers/policy/engine/Engine.ts"
 import * as RetrieverLunr from "../layers/retriever/RetrieverLunr.ts"
 import * as TokenizerWorld from "../layers/tokenizer/TokenizerWorld.ts"
+import * as WriterLock from "../layers/writerLock.ts"
 import * as Pretrain from "../programs/Pretrain.ts"
 import { Optimizer } from "../services/Optimizer.ts"
 import { Policy } from "../services/Policy.ts"
 import { Tokenizer } from "../services/Tokenizer.ts"
 import { deviceFlags, deviceLayer } from "./deviceFlag.ts"
+import * as Outputs from "./outputs.ts"
+import { interval, time } from "./progress.ts"
 import { parseHops, share } from "./questionMix.ts"
 import { userError } from "./userError.ts"
 
@@ -166,8 +169,9 @@ const evaluationLine = (step: number, { greedy, reading, sampled }: Pretrain.Mea
 /** Questions that are asked several times each, and how often. */
 const sampling = { questions: 64, samples: 16 } as const
 
-/** A line every few seconds, for people, on standard error. */
+/** A line now and then, for people, on standard error. */
 const makeProgress = Effect.fnUntraced(function*(steps: number) {
+  const pause = yield* interval
   const next = yield* Ref.make(0)
   const state = { tokens: 0, steps: 0, started: yield* Clock.currentTimeMillis }
   return Effect.fnUntraced(function*(report: Pretrain.StepReport) {
@@ -175,13 +179,13 @@ const makeProgress = Effect.fnUntraced(function*(steps: number) {
     state.tokens += report.tokens
     state.steps += 1
     if (now < (yield* Ref.get(next)) && report.step < steps) return
-    yield* Ref.set(next, now + 5000)
+    yield* Ref.set(next, now + pause)
     const seconds = (now - state.started) / 1000
     const left = (steps - report.step) * seconds / state.steps
     yield* Console.error(
       `step ${report.step} of ${steps} · loss ${report.loss.toFixed(3)} · gradient ${report.gradNorm.toFixed(2)} · ${
         Math.round(state.tokens / seconds)
-      } tokens/s · ${left < 90 ? `${Math.ceil(left)} s` : `${Math.ceil(left / 60)} min`} left`
+      } tokens/s · ${time(left)} left`
     )
   })
 })
@@ -196,16 +200,19 @@ const exists = Effect.fnUntraced(function*(path: string) {
 const program = Effect.fnUntraced(function*(input: Input) {
   const fs = yield* FileSystem.FileSystem
   const { join } = yield* Path.Path
+  yield* Outputs.claimDirectory(input.directory, yield* Effect.forEach(Option.toArray(input.from), Outputs.model))
   const { plan, weights } = yield* beginning(input, yield* planOf(input))
   const checkpoints = join(input.directory, "checkpoints")
-  const started = (yield* exists(join(input.directory, "model.safetensors"))) || (yield* exists(checkpoints))
+  const started = (yield* exists(join(input.directory, "model.safetensors"))) ||
+    (yield* CheckpointsFileSystem.holds(checkpoints))
   if (started && !input.resume && !input.force) {
     return yield* userError(
       `${input.directory} holds a model or a checkpoint already`,
       "With --resume its run goes on, with --force it begins anew."
     )
   }
-  if (input.force && !input.resume) yield* fs.remove(checkpoints, { recursive: true, force: true })
+  yield* WriterLock.acquireDirectory(input.directory)
+  yield* HuggingFaceWriter.check(input.directory)
 
   const { config } = weights
   yield* Console.error(
@@ -233,6 +240,7 @@ const program = Effect.fnUntraced(function*(input: Input) {
     yield* AtomicFile.writeString(join(input.directory, "pretrain.json"), json({ step, plan, measurement }))
   })
 
+  if (input.force && !input.resume) yield* fs.remove(checkpoints, { recursive: true, force: true })
   const tell = yield* makeProgress(plan.steps)
   yield* Pretrain.run({
     plan,

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { Clock, Console, Effect, Ref, Schedule, type Scope } from "effect"
+import { Clock, Console, Effect, Ref, Schedule, type Scope, Stdio } from "effect"
 
 /**
  * A duration in the largest two of hours, minutes and seconds.
@@ -19,6 +19,30 @@ export const time = (seconds: number): string => {
 }
 
 /**
+ * How many times the rate's unit happens in a second, or how long one takes where that is seldom.
+ *
+ * @category formatting
+ * @since 0.2.0
+ */
+export const rateText = (perSecond: number): string =>
+  perSecond >= 10 || perSecond === 0
+    ? `${perSecond.toFixed(0)}/s`
+    : perSecond >= 0.1
+    ? `${perSecond.toFixed(1)}/s`
+    : `${time(1 / perSecond)} each`
+
+/**
+ * Milliseconds between two lines of progress: a log keeps every one of them, a terminal is being looked at.
+ *
+ * @category getters
+ * @since 0.2.0
+ */
+export const interval: Effect.Effect<number> = Effect.gen(function*() {
+  const stdio = yield* Effect.serviceOption(Stdio.Stdio)
+  return stdio._tag === "Some" && (yield* stdio.value.stderrIsTerminal) ? 3000 : 10_000
+})
+
+/**
  * What work reports to. `tick` counts one unit more, `advance` several; `reached` sets the count, with something to say
  * about it.
  *
@@ -32,8 +56,8 @@ export interface Progress {
 }
 
 /**
- * Counts finished units and tells every three seconds how many there are, how many a second and how long the rest will
- * take; short work stays silent.
+ * Counts finished units and tells, every three seconds on a terminal and every ten in a log, how many there are, how many a
+ * second and how long the rest will take. Short work stays silent, and so does work that has nothing new to tell.
  *
  * @category constructors
  * @since 0.1.0
@@ -43,18 +67,21 @@ export const progress = Effect.fnUntraced(function*(options: {
   readonly total?: number | undefined
 }): Effect.fn.Return<Progress, never, Scope.Scope> {
   const state = yield* Ref.make({ done: 0, first: 0, note: "" })
+  let told = ""
   const started = yield* Clock.currentTimeMillis
   const tell = Effect.gen(function*() {
     const { done, first, note } = yield* Ref.get(state)
+    const news = `${done} ${note}`
+    if (news === told) return
+    told = news
     const seconds = ((yield* Clock.currentTimeMillis) - started) / 1000
     const rate = (done - first) / seconds
     const of = options.total === undefined ? "" : ` of ${options.total}`
-    const left = options.total === undefined || rate === 0 ? "" : `, ${time((options.total - done) / rate)} left`
-    yield* Console.error(
-      `${done}${of} ${options.unit} · ${note === "" ? "" : `${note} · `}${rate.toFixed(rate < 10 ? 1 : 0)}/s${left}`
-    )
+    const left = options.total === undefined ? "" : `, ${time((options.total - done) / rate)} left`
+    const facts = [...(note === "" ? [] : [note]), ...(rate > 0 ? [`${rateText(rate)}${left}`] : [])]
+    yield* Console.error([`${done}${of} ${options.unit}`, ...facts].join(" · "))
   })
-  yield* tell.pipe(Effect.delay("3 seconds"), Effect.repeat(Schedule.forever), Effect.forkScoped)
+  yield* tell.pipe(Effect.delay(yield* interval), Effect.repeat(Schedule.forever), Effect.forkScoped)
   const advance = (units: number) => Ref.update(state, (now) => ({ ...now, done: now.done + units }))
   return {
     tick: advance(1),

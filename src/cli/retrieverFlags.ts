@@ -9,6 +9,7 @@ import { type CliError, Flag } from "effect/cli"
 import type { EmbedderSpec } from "../domain/EmbedderSpec.ts"
 import * as RetrieverBm25 from "../layers/retriever/RetrieverBm25.ts"
 import * as RetrieverBudget from "../layers/retriever/RetrieverBudget.ts"
+import type * as RetrieverCache from "../layers/retriever/RetrieverCache.ts"
 import * as RetrieverDiskCache from "../layers/retriever/RetrieverDiskCache.ts"
 import * as RetrieverIndex from "../layers/retriever/RetrieverIndex.ts"
 import type * as RetrieverLance from "../layers/retriever/RetrieverLance.ts"
@@ -17,8 +18,9 @@ import * as RetrieverRemote from "../layers/retriever/RetrieverRemote.ts"
 import * as RetrieverResilient from "../layers/retriever/RetrieverResilient.ts"
 import type { Retriever } from "../services/Retriever.ts"
 import { embedderFlag } from "./embedderFlag.ts"
-import { hostedFlags, type HostedInput, hostedLayer } from "./hostedEngines.ts"
+import { type HostedEngine, hostedFlags, type HostedInput, hostedLayer } from "./hostedEngines.ts"
 import { httpUrl } from "./httpUrl.ts"
+import * as Outputs from "./outputs.ts"
 import { userError } from "./userError.ts"
 
 /**
@@ -121,14 +123,25 @@ export interface RetrieverInput extends HostedInput {
   readonly cacheCapacity?: number | undefined
 }
 
+/**
+ * What the retriever that the flags choose reads.
+ *
+ * @category getters
+ * @since 0.2.0
+ */
+export const retrieverReads = (input: RetrieverInput): ReadonlyArray<Outputs.Read> => [
+  ...Outputs.files(input.corpus),
+  ...Option.toArray(Option.map(input.index, Outputs.tree)),
+  ...Outputs.embedder(input.embedder ?? Option.none())
+]
+
 const memoryOf = ({ cacheCapacity }: Pick<RetrieverInput, "cacheCapacity">) => ({ capacity: cacheCapacity })
 
+const remembering = (cache: RetrieverCache.Options | false) =>
+  RetrieverResilient.layer({ timeLimit: false, concurrency: false, retry: false, batching: false, cache })
+
 /** What asks somebody else needs limits, retries and memory around it, and a budget next to the engine. */
-const guarded = (
-  engine: Layer.Layer<Retriever, CliError.UserError, FileSystem.FileSystem | Path.Path>,
-  input: RetrieverInput,
-  oneByOne: boolean
-) => {
+const guarded = ({ identity, layer: engine, oneByOne }: HostedEngine, input: RetrieverInput) => {
   const paid = Option.match(input.maxSearches ?? Option.none<number>(), {
     onNone: () => engine,
     onSome: (budget) => RetrieverBudget.layer({ budget }).pipe(Layer.provide(engine))
@@ -142,19 +155,18 @@ const guarded = (
     cache: input.cache === "memory" ? memoryOf(input) : false
   }).pipe(Layer.provide(paid))
   return input.cache === "disk"
-    ? RetrieverResilient.layer({ timeLimit: false, concurrency: false, retry: false, batching: false }).pipe(
-      Layer.provide(RetrieverDiskCache.layer()),
+    ? remembering(memoryOf(input)).pipe(
+      Layer.provide(RetrieverDiskCache.layer({ namespace: identity })),
       Layer.provide(server)
     )
     : server
 }
 
 const remoteLayer = (url: string, input: RetrieverInput) =>
-  guarded(
-    RetrieverRemote.layer({ url, dialect: input.dialect }).pipe(Layer.provide(NodeHttpClient.layerUndici)),
-    input,
-    input.dialect === "skyrl"
-  )
+  guarded({
+    layer: RetrieverRemote.layer({ url, dialect: input.dialect }).pipe(Layer.provide(NodeHttpClient.layerUndici)),
+    oneByOne: input.dialect === "skyrl"
+  }, input)
 
 /**
  * A retriever in this process, which needs no more than a memory of its answers around it.
@@ -166,13 +178,7 @@ export const localLayer = <E extends Error>(
   engine: Layer.Layer<Retriever, E, FileSystem.FileSystem | Path.Path>,
   input: Pick<RetrieverInput, "cache" | "cacheCapacity">
 ) =>
-  RetrieverResilient.layer({
-    timeLimit: false,
-    concurrency: false,
-    retry: false,
-    batching: false,
-    cache: input.cache === "off" ? false : memoryOf(input)
-  }).pipe(
+  remembering(input.cache === "off" ? false : memoryOf(input)).pipe(
     Layer.provide(engine),
     Layer.catch((error) => Layer.effectContext(Effect.fail(userError(error))))
   )
@@ -207,7 +213,7 @@ export const retrieverLayer = (
   }
   if (corpus !== undefined) return corpusLayer(corpus, input)
   const hosted = hostedLayer(input)
-  if (hosted !== undefined) return guarded(hosted.layer, input, hosted.oneByOne)
+  if (hosted !== undefined) return guarded(hosted, input)
   if (remote !== undefined) {
     return httpUrl(remote) !== undefined
       ? remoteLayer(remote, input)

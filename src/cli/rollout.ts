@@ -17,11 +17,13 @@ import * as Rollout from "../programs/Rollout.ts"
 import { RolloutLine } from "../programs/rollout/Record.ts"
 import * as ScoredRollouts from "../programs/ScoredRollouts.ts"
 import { deviceFlags } from "./deviceFlag.ts"
-import { lineWriter } from "./lineWriter.ts"
+import { withLines, type WriteLines } from "./lineWriter.ts"
+import * as Outputs from "./outputs.ts"
 import { progress } from "./progress.ts"
-import { retrieverFlags, retrieverLayer } from "./retrieverFlags.ts"
+import { retrieverFlags, retrieverLayer, retrieverReads } from "./retrieverFlags.ts"
 import { source } from "./rolloutPolicy.ts"
 import { questionTable, totals } from "./rolloutSummary.ts"
+import * as RunFolder from "./runFolder.ts"
 import { style as terminalStyle } from "./style.ts"
 import * as TrainedPolicy from "./trainedPolicy.ts"
 import { trajectoryView } from "./trajectoryView.ts"
@@ -173,6 +175,12 @@ const searched = (input: Input) =>
  */
 export const rollout = Command.make("rollout", flags, (input) =>
   Effect.gen(function*() {
+    const out = yield* Outputs.claimOut(input.out, [
+      ...Outputs.files(input.questions, input.script, input.replay),
+      ...yield* Effect.forEach(Option.toArray(input.model), Outputs.model),
+      ...Option.isSome(input.run) ? Outputs.run(yield* RunFolder.at(input.run.value)) : [],
+      ...retrieverReads(input)
+    ])
     const { groupSize, limits, policy, prompts } = yield* source(input)
     const base = { ...Rollout.defaults, ...limits }
     const { tick } = yield* progress({ unit: "rollouts" })
@@ -193,20 +201,23 @@ export const rollout = Command.make("rollout", flags, (input) =>
       maxContextTokens: Option.getOrElse(input.maxContextTokens, () => base.maxContextTokens),
       compat: Presets.compat[input.preset]
     })).pipe(Stream.tap(() => tick))
-    const write = Option.isSome(input.out)
-      ? yield* lineWriter(input.out.value, [
-        ...input.questions.pipe(Option.toArray),
-        ...input.replay.pipe(Option.toArray)
-      ])
-      : () => Effect.void
     const scored: Array<ScoredTrajectory> = []
     const failures: Array<Failed<Rollout.RolloutError>> = []
-    yield* outcomes.pipe(
-      Stream.runForEach(Effect.fnUntraced(function*(outcome) {
-        if (outcome._tag === "Scored") scored.push(outcome.scored)
-        else failures.push(outcome)
-        if (Option.isSome(input.out)) yield* write([yield* Effect.orDie(encodeLine(outcome))])
-      })),
+    const asked = (write: WriteLines) =>
+      Stream.runForEach(
+        outcomes,
+        Effect.fnUntraced(function*(outcome) {
+          if (outcome._tag === "Scored") scored.push(outcome.scored)
+          else failures.push(outcome)
+          if (out !== undefined) yield* write([yield* Effect.orDie(encodeLine(outcome))])
+        })
+      ).pipe(
+        Effect.filterOrFail(
+          () => scored.length + failures.length > 0,
+          () => userError("There are no questions.")
+        )
+      )
+    yield* withLines(out, asked, { precious: "rollouts" }).pipe(
       Effect.provide([
         policy,
         searched(input),
@@ -222,9 +233,7 @@ export const rollout = Command.make("rollout", flags, (input) =>
       yield* Console.log(`${questionTable(scored, failures, style)}\n\n${totals(scored, failures)}`)
     }
     if (scored.length === 0) {
-      return yield* userError(
-        failures.length === 0 ? "There are no questions." : `No rollout completed: ${failures[0]?.error.message}`
-      )
+      return yield* userError(`No rollout completed: ${failures[0]?.error.message}`)
     }
   }).pipe(Effect.scoped)).pipe(
     Command.withDescription(

@@ -8,8 +8,10 @@ import { Argument, CliError, Command, Flag } from "effect/cli"
 import { Precision } from "../domain/ModelConfig.ts"
 import * as ModelTensors from "../domain/ModelTensors.ts"
 import * as HuggingFaceModel from "../layers/model/HuggingFaceModel.ts"
+import * as HuggingFaceWriter from "../layers/model/HuggingFaceWriter.ts"
 import * as Weights from "../layers/model/Weights.ts"
 import { Engine } from "../layers/policy/PolicyEngine.ts"
+import * as Outputs from "./outputs.ts"
 import { progress } from "./progress.ts"
 import * as TrainedPolicy from "./trainedPolicy.ts"
 import { modelOf } from "./trainServices.ts"
@@ -90,7 +92,9 @@ export const runExport = Command.make("export", {
     const { resolve } = yield* Path.Path
     const target = resolve(input.directory)
     const run = yield* TrainedPolicy.open(input)
+    yield* Outputs.claimDirectory(target, [...Outputs.run(run.folder), yield* Outputs.model(modelOf(run.config))])
     yield* checkTarget(target, input.overwrite)
+    yield* HuggingFaceWriter.check(target)
     const { parameters, precision, step } = yield* savePolicy(run, {
       checkpoint: input.checkpoint,
       directory: target,

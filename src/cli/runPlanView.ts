@@ -3,74 +3,183 @@
  *
  * @since 0.1.0
  */
-import { Effect } from "effect"
-import { freemem } from "node:os"
-import * as MemoryPlan from "../domain/MemoryPlan.ts"
-import { contextLength } from "../domain/ModelConfig.ts"
-import type { RunConfig } from "../domain/RunConfigSchema.ts"
+import { Effect, Option, Schema } from "effect"
+import { RunConfig } from "../domain/RunConfigSchema.ts"
+import type * as RunMemory from "../domain/RunMemory.ts"
 import * as RunPlan from "../domain/RunPlan.ts"
-import * as HuggingFaceModel from "../layers/model/HuggingFaceModel.ts"
-import { deviceMemory } from "./deviceMemory.ts"
-import { gib, memoryRows } from "./devicePlan.ts"
+import { gib } from "./devicePlan.ts"
+import { deviceOf } from "./memoryCheck.ts"
+import type { Preflight } from "./preflight.ts"
 import { encodeConfig } from "./runFolder.ts"
 import { table } from "./table.ts"
-import { userError } from "./userError.ts"
+
+const Bytes = Schema.Finite
+
+/** What `train --dry-run --json` prints. Memory is in bytes. */
+const Report = Schema.Struct({
+  /** Whether the run could start. */
+  ok: Schema.Boolean,
+  problems: Schema.Array(Schema.Struct({ key: Schema.String, message: Schema.String })),
+  found: Schema.Array(Schema.Struct({ key: Schema.String, place: Schema.String, what: Schema.String })),
+  plan: Schema.NullOr(Schema.Struct({
+    trajectoriesPerStep: Schema.Finite,
+    updatesPerStep: Schema.Finite,
+    contextTokensPerStep: Schema.Finite,
+    sampledTokensPerStep: Schema.Finite,
+    searchesPerStep: Schema.Finite,
+    microBatchTokens: Schema.Finite
+  })),
+  memory: Schema.NullOr(Schema.Struct({
+    device: Schema.String,
+    storage: Schema.String,
+    /** Null where only the machine limits the device. */
+    deviceBytes: Schema.NullOr(Bytes),
+    machineBytes: Bytes,
+    machineLimit: Schema.String,
+    parts: Schema.Record(Schema.String, Bytes),
+    phases: Schema.Array(Schema.Struct({ name: Schema.String, device: Bytes, machine: Bytes })),
+    needed: Schema.Struct({ device: Bytes, machine: Bytes }),
+    fits: Schema.Boolean,
+    set: Schema.Array(Schema.String)
+  })),
+  config: RunConfig
+})
+
+const encodeReport = Schema.encodeEffect(Schema.fromJsonString(Schema.toCodecJson(Report)))
+
+const planOf = (config: RunConfig, memory: RunMemory.RunMemory) => {
+  const { rollout } = config
+  const trajectories = rollout.prompts * rollout.groupSize
+  return {
+    trajectoriesPerStep: trajectories,
+    updatesPerStep: RunPlan.updatesPerStep(config),
+    contextTokensPerStep: trajectories * memory.sequenceTokens,
+    sampledTokensPerStep: trajectories * Math.min(RunPlan.maxPolicyTokens(config), memory.sequenceTokens),
+    searchesPerStep: rollout.doSearch ? trajectories * rollout.maxTurns : 0,
+    microBatchTokens: memory.microBatchTokens
+  }
+}
+
+const partsOf = (memory: RunMemory.RunMemory): Readonly<Record<string, number>> => ({
+  weights: memory.weights,
+  optimizer: memory.optimizer,
+  gradients: memory.gradients,
+  referencePolicy: memory.referencePolicy,
+  critic: memory.critic,
+  samplingCache: memory.samplingCache,
+  evaluationCache: memory.evaluationCache,
+  activations: memory.activations,
+  workspace: memory.workspace,
+  checkpointCopy: memory.checkpointCopy,
+  program: memory.program
+})
 
 /**
- * The resolved configuration, and estimates of a step's tokens and of the memory that the run takes on its device.
+ * A preflight as one line of JSON.
+ *
+ * @category formatting
+ * @since 0.2.0
+ */
+export const planJson = (config: RunConfig, { found, memory, place, problems }: Preflight): Effect.Effect<string> =>
+  Effect.orDie(encodeReport({
+    ok: problems.length === 0,
+    problems,
+    found,
+    plan: Option.match(memory, { onNone: () => null, onSome: (memory) => planOf(config, memory) }),
+    memory: Option.match(Option.all([memory, place]), {
+      onNone: () => null,
+      onSome: ([memory, place]) => ({
+        device: deviceOf(config),
+        storage: place.storage,
+        deviceBytes: Number.isFinite(place.deviceBytes) ? place.deviceBytes : null,
+        machineBytes: place.machineBytes,
+        machineLimit: place.machineLimit,
+        parts: partsOf(memory),
+        phases: memory.phases,
+        needed: memory.needed,
+        fits: memory.fits,
+        set: memory.set
+      })
+    }),
+    config
+  }))
+
+const rowsOf = (memory: RunMemory.RunMemory): ReadonlyArray<readonly [string, number]> => [
+  [`weights of the policy (${memory.parameters.toLocaleString("en-US")})`, memory.weights],
+  ["its optimizer", memory.optimizer],
+  ["its gradients", memory.gradients],
+  ["reference policy", memory.referencePolicy],
+  ["critic and its optimizer", memory.critic],
+  [`key-value cache of ${memory.samplingSessions} rollouts`, memory.samplingCache],
+  [`key-value cache of ${memory.evaluationSessions} evaluation rollouts`, memory.evaluationCache],
+  [`activations of ${memory.microBatchTokens.toLocaleString("en-US")} tokens`, memory.activations],
+  ["logits and their gradient", memory.workspace],
+  ["copy that a checkpoint is written from", memory.checkpointCopy],
+  ["the program and its trajectories", memory.program]
+]
+
+const right = "right" as const
+
+const memoryTables = (config: RunConfig, preflight: Preflight): ReadonlyArray<string> =>
+  Option.match(Option.all([preflight.memory, preflight.place]), {
+    onNone: () => [],
+    onSome: ([memory, place]) => {
+      const machine = place.machineLimit === "machine"
+        ? `The machine can give ${gib(place.machineBytes)} GiB`
+        : `The machine's ${place.machineLimit} can give ${gib(place.machineBytes)} GiB`
+      return [
+        table(
+          [{ heading: `memory on ${deviceOf(config)} (${place.storage})` }, { heading: "GiB", align: right }],
+          rowsOf(memory).filter(([, bytes]) => bytes > 0).map(([name, bytes]) => [name, gib(bytes)])
+        ),
+        table(
+          [
+            { heading: "at most" },
+            { heading: "device", align: right },
+            { heading: place.separate ? "machine" : "in all", align: right }
+          ],
+          memory.phases.map(({ device, machine, name }) => [name, gib(device), gib(machine)])
+        ),
+        Number.isFinite(place.deviceBytes)
+          ? `${machine}, the device may use ${gib(place.deviceBytes)} GiB.`
+          : `${machine}.`
+      ]
+    }
+  })
+
+/**
+ * A preflight for people: the resolved configuration, what was opened, and estimates of a step's tokens and of the memory
+ * that each phase takes.
  *
  * @category formatting
  * @since 0.1.0
  */
-export const planText = Effect.fnUntraced(function*(config: RunConfig, modelPath: string) {
-  const model = yield* HuggingFaceModel.readConfig(modelPath).pipe(Effect.mapError((error) => userError(error)))
-  const { rollout, update } = config
-  const trajectories = rollout.prompts * rollout.groupSize
-  const perTrajectory = Math.min(
-    rollout.maxContextTokens,
-    contextLength(model),
-    rollout.maxPromptTokens +
-      (rollout.maxTurns + 1) * rollout.maxResponseTokens +
-      (rollout.doSearch ? rollout.maxTurns * rollout.maxObservationTokens : 0)
-  )
-  const policyTokens = Math.min(RunPlan.maxPolicyTokens(config), perTrajectory)
-  const device = config.device === "auto" ? "wasm" : config.device
-  const { known, limitBytes, storage } = yield* deviceMemory(device).pipe(
-    Effect.map((memory) => ({ ...memory, known: true })),
-    // a plan for another machine is still worth reading
-    Effect.orElseSucceed(() => ({ storage: "float32" as const, limitBytes: freemem(), known: false }))
-  )
-  const planned = MemoryPlan.plan(model, {
-    storage,
-    limitBytes,
-    sequenceTokens: perTrajectory,
-    sessions: Math.min(trajectories, rollout.concurrency),
-    reference: RunPlan.usesReference(config),
-    critic: RunPlan.usesCritic(config),
-    training: true
+export const planText = Effect.fnUntraced(function*(config: RunConfig, preflight: Preflight) {
+  const plan = Option.match(preflight.memory, {
+    onNone: () => [],
+    onSome: (memory) => {
+      const planned = planOf(config, memory)
+      const rows = [
+        ["trajectories a step", planned.trajectoriesPerStep],
+        ["updates a step", planned.updatesPerStep],
+        ["tokens a step at most: context", planned.contextTokensPerStep],
+        ["tokens a step at most: sampled", planned.sampledTokensPerStep],
+        ["searches a step at most", planned.searchesPerStep],
+        ["tokens of a micro-batch", planned.microBatchTokens]
+      ] as const
+      return [
+        table(
+          [{ heading: "plan" }, { heading: "", align: right }],
+          rows.map(([name, value]) => [name, value.toLocaleString("en-US")])
+        )
+      ]
+    }
   })
-  const microBatch = Math.min(update.microBatchTokens, planned.microBatchTokens.everything)
-  const rows: ReadonlyArray<ReadonlyArray<string>> = [
-    ["trajectories a step", trajectories.toLocaleString("en")],
-    ["updates a step", String(RunPlan.updatesPerStep(config))],
-    ["tokens a step at most: context", (trajectories * perTrajectory).toLocaleString("en")],
-    ["tokens a step at most: sampled", (trajectories * policyTokens).toLocaleString("en")],
-    ["searches a step at most", (rollout.doSearch ? trajectories * rollout.maxTurns : 0).toLocaleString("en")],
-    ["tokens of a micro-batch", microBatch.toLocaleString("en")]
+  const found = preflight.found.length === 0 ? [] : [
+    table(
+      [{ heading: "opened" }, { heading: "" }, { heading: "" }],
+      preflight.found.map(({ key, place, what }) => [key, what, place])
+    )
   ]
-  const [excess, ...advice] = planned.advice
-  return [
-    yield* encodeConfig(config),
-    "",
-    table([{ heading: "plan" }, { heading: "", align: "right" }], rows),
-    "",
-    table([{ heading: `memory on ${device} (${storage})` }, { heading: "GiB", align: "right" }], [
-      ...memoryRows(planned, true),
-      ["activations of a micro-batch", gib(microBatch * planned.activationsPerToken.everything)]
-    ]),
-    known
-      ? `The device has ${gib(limitBytes)} GiB.`
-      : `${device} is not available here: reckoned for float32 and ${gib(limitBytes)} GiB.`,
-    ...(excess === undefined ? [] : [`This does not fit: ${excess}.`, ...advice.map((line) => `  - ${line}`)])
-  ].join("\n")
+  return [yield* encodeConfig(config), ...found, ...plan, ...memoryTables(config, preflight)].join("\n\n")
 })

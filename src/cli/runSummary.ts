@@ -5,18 +5,20 @@
  */
 import { Effect, Option, Path, Stream } from "effect"
 import type { RunConfig } from "../domain/RunConfigSchema.ts"
+import * as CheckpointsFileSystem from "../layers/checkpoints/CheckpointsFileSystem.ts"
 import * as RunLogFileSystem from "../layers/runlog/RunLogFileSystem.ts"
+import { Checkpoints } from "../services/Checkpoints.ts"
 import type { MetricsRecord } from "../services/RunLog.ts"
 import * as RunFolder from "./runFolder.ts"
 import { userError } from "./userError.ts"
 
 /**
- * `unfinished` is a run that is going on as well as one that was interrupted: `lastSign` tells them apart.
+ * `not evaluated` is a run that has made its steps and whose last evaluation was interrupted. `unfinished` is one that is going on as well as one that was interrupted: `lastSign` tells them apart.
  *
  * @category models
  * @since 0.1.0
  */
-export type State = "done" | "stopped early" | "unfinished" | "no step yet"
+export type State = "done" | "not evaluated" | "stopped early" | "unfinished" | "no step yet"
 
 /**
  * A run at a glance.
@@ -40,8 +42,16 @@ export interface RunSummary {
   readonly evaluations: ReadonlyArray<MetricsRecord>
 }
 
-const stateOf = (step: number, config: RunConfig, lastEvent: string | undefined): State =>
-  step >= config.steps ? "done" : lastEvent === "stopped" ? "stopped early" : step === 0 ? "no step yet" : "unfinished"
+const stateOf = (logged: number, step: number, config: RunConfig, lastEvent: string | undefined): State =>
+  logged >= config.steps
+    ? "done"
+    : step >= config.steps
+    ? "not evaluated"
+    : lastEvent === "stopped"
+    ? "stopped early"
+    : step === 0
+    ? "no step yet"
+    : "unfinished"
 
 /**
  * Reads a run, which may be going on.
@@ -69,7 +79,13 @@ export const read = Effect.fn("Cli.readRun")(function*(directory: string) {
     Stream.runCollect,
     Effect.mapError((error) => userError(error))
   )
-  const step = Option.match(last, { onNone: () => 0, onSome: (record) => record.step })
+  const logged = Option.match(last, { onNone: () => 0, onSome: (record) => record.step })
+  // a step that is learned and saved is made, though an interruption left its evaluation out
+  const saved = yield* Checkpoints.use(({ list }) => list).pipe(
+    Effect.provide(CheckpointsFileSystem.layer(folder.checkpoints)),
+    Effect.orElseSucceed(() => [])
+  )
+  const step = Math.max(logged, saved.at(-1)?.step ?? 0)
   const summary: RunSummary = {
     folder,
     name: path.basename(folder.directory),
@@ -77,7 +93,7 @@ export const read = Effect.fn("Cli.readRun")(function*(directory: string) {
     started: events[0]?.time ?? null,
     lastSign: events.at(-1)?.time ?? null,
     step,
-    state: stateOf(step, config, events.at(-1)?.event),
+    state: stateOf(logged, step, config, events.at(-1)?.event),
     metrics: Option.match(last, { onNone: () => ({}), onSome: (record) => record.metrics }),
     evaluations
   }

@@ -14,7 +14,7 @@ const Metrics = Schema.Record(Schema.String, Schema.Finite)
 const fields = {
   name: Schema.String,
   directory: Schema.String,
-  state: Schema.Literals(["done", "stopped early", "unfinished", "no step yet"]),
+  state: Schema.Literals(["done", "not evaluated", "stopped early", "unfinished", "no step yet"]),
   algorithm: Schema.String,
   seed: Schema.Natural,
   /** Steps made, of `steps`. */

@@ -6,7 +6,9 @@
 import { Console, Effect, Path } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import * as AtomicFile from "../layers/atomicFile.ts"
+import * as Outputs from "./outputs.ts"
 import * as RunCurves from "./runCurves.ts"
+import * as RunFolder from "./runFolder.ts"
 import { userError } from "./userError.ts"
 
 /**
@@ -37,10 +39,16 @@ export const runsPlot = Command.make("plot", {
 }, (input) =>
   Effect.gen(function*() {
     const { basename, resolve } = yield* Path.Path
-    const runs = yield* Effect.forEach(input.runs, (argument) => {
+    const named = input.runs.map((argument) => {
       const [, name, directory] = /^([^/\\=]+)=(.+)$/.exec(argument) ?? []
-      return RunCurves.read(directory ?? argument, name ?? basename(resolve(argument)))
+      return { directory: directory ?? argument, name: name ?? basename(resolve(argument)) }
     })
+    const folders = yield* Effect.forEach(named, ({ directory }) => RunFolder.at(directory))
+    const out = yield* Outputs.claimOne(
+      { flag: "--out", path: input.out, kind: "file" },
+      folders.flatMap(Outputs.run)
+    )
+    const runs = yield* Effect.forEach(named, ({ directory, name }) => RunCurves.read(directory, name))
     const metrics = input.metric.length === 0 ? RunCurves.defaultMetrics : input.metric
     const missing = metrics.find((metric) =>
       runs.every(({ records }) => records.every((record) => record.metrics[metric] === undefined))
@@ -51,8 +59,8 @@ export const runsPlot = Command.make("plot", {
       ]
       return yield* userError(`none of the runs has the metric ${missing}`, `There are ${names.sort().join(", ")}.`)
     }
-    yield* AtomicFile.writeString(input.out, RunCurves.chart(runs, metrics, input.title)).pipe(
-      Effect.mapError((error) => userError(`${input.out}: cannot be written (${error.message})`))
+    yield* AtomicFile.writeString(out, RunCurves.chart(runs, metrics, input.title)).pipe(
+      Effect.mapError((error) => userError(error))
     )
     yield* Console.log(RunCurves.markdown(runs.map((run) => ({ name: run.name, runs: [run] }))))
     yield* Console.log(`${input.out}: ${metrics.length} panels of ${runs.length} runs`)

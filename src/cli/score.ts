@@ -9,7 +9,8 @@ import * as Presets from "../domain/Presets.ts"
 import * as ScoreSummary from "../domain/ScoreSummary.ts"
 import * as TextFile from "../layers/textFile.ts"
 import * as Score from "../programs/Score.ts"
-import { lineWriter } from "./lineWriter.ts"
+import { withLines } from "./lineWriter.ts"
+import * as Outputs from "./outputs.ts"
 import { progress } from "./progress.ts"
 import { type Column, table } from "./table.ts"
 import { userError } from "./userError.ts"
@@ -26,21 +27,13 @@ const sourceOf = (
       dataSource: Option.getOrElse(dataSource, () => "stdin"),
       text: Stream.unwrap(Stdio.Stdio.useSync((stdio) => stdio.stdin)).pipe(
         Stream.mapError((error) => new TextFile.FileUnreadable({ path: "standard input", reason: error.message })),
-        Stream.decodeText()
+        TextFile.decode("standard input")
       )
     }
     : { path: file, dataSource: Option.getOrElse(dataSource, () => stem || name), text: TextFile.stream(file) }
 }
 
 const encodeItem = Schema.encodeEffect(Schema.fromJsonString(ScoreSummary.Item))
-
-/** Opens the items file and gives what writes to it. */
-const itemWriter = (out: string, inputs: ReadonlyArray<string>) =>
-  Effect.map(
-    lineWriter(out, inputs),
-    (write) => (items: ReadonlyArray<ScoreSummary.Item>) =>
-      Effect.flatMap(Effect.forEach(items, (item) => Effect.orDie(encodeItem(item))), write)
-  )
 
 const rounded = (value: number): string => value.toFixed(3)
 
@@ -132,31 +125,39 @@ export const score = Command.make("score", {
   )
 }, (input) =>
   Effect.gen(function*() {
-    const write = Option.isSome(input.out) ? yield* itemWriter(input.out.value, input.files) : () => Effect.void
+    const out = yield* Outputs.claimOut(input.out, Outputs.files(input.files))
     const { advance } = yield* progress({ unit: "trajectories" })
     const skips = yield* Ref.make(0)
-    const { report, skipped } = yield* Score.run(input.files.map((file) => sourceOf(file, input.dataSource)), {
-      scopes: Presets.compat[input.preset],
-      skipBad: input.skipBad,
-      onItems: (items) => Effect.andThen(write(items), advance(items.length)),
-      onSkipped: (error) =>
-        Effect.flatMap(
-          Ref.updateAndGet(skips, (n) => n + 1),
-          (n) =>
-            n <= namedSkips
-              ? Console.error(`skipped ${error.message}`)
-              : n === namedSkips + 1
-              ? Console.error("further records are skipped without a word")
-              : Effect.void
+    const sources = input.files.map((file) => sourceOf(file, input.dataSource))
+    const { report, skipped } = yield* withLines(out, (write) =>
+      Score.run(sources, {
+        scopes: Presets.compat[input.preset],
+        skipBad: input.skipBad,
+        onItems: Effect.fnUntraced(function*(items) {
+          if (out !== undefined) yield* write(yield* Effect.forEach(items, (item) => Effect.orDie(encodeItem(item))))
+          yield* advance(items.length)
+        }),
+        onSkipped: (error) =>
+          Effect.flatMap(
+            Ref.updateAndGet(skips, (n) => n + 1),
+            (n) =>
+              n <= namedSkips
+                ? Console.error(`skipped ${error.message}`)
+                : n === namedSkips + 1
+                ? Console.error("further records are skipped without a word")
+                : Effect.void
+          )
+      }).pipe(
+        Effect.filterOrFail(
+          ({ report }) => report.total.n > 0,
+          ({ skipped }) =>
+            userError(
+              `${input.files.join(", ")}: ${
+                skipped === 0 ? "no records to score" : `none of ${skipped} records can be scored`
+              }`
+            )
         )
-    })
-    if (report.total.n === 0) {
-      return yield* userError(
-        `${input.files.join(", ")}: ${
-          skipped === 0 ? "no records to score" : `none of ${skipped} records can be scored`
-        }`
-      )
-    }
+      ))
     if (skipped > 0) yield* Console.error(`${skipped} of ${skipped + report.total.n} records skipped`)
     yield* input.json
       ? Effect.flatMap(encodeReport({ preset: input.preset, ...report, skipped }), Console.log)

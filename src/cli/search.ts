@@ -6,6 +6,7 @@
 import { Console, Effect, Option, Schema, Stdio, Stream, Terminal } from "effect"
 import { Argument, CliError, Command, Flag } from "effect/cli"
 import { displayTitle, ScoredDocument } from "../domain/Document.ts"
+import * as TextFile from "../layers/textFile.ts"
 import { Retriever } from "../services/Retriever.ts"
 import { retrieverFlags, retrieverLayer } from "./retrieverFlags.ts"
 import { oneLine, type Style, style as terminalStyle } from "./style.ts"
@@ -51,8 +52,8 @@ const lines = (queries: ReadonlyArray<string>): Stream.Stream<string, CliError.U
     Stream.flatMap((query) =>
       query === "-"
         ? Stream.unwrap(Stdio.Stdio.useSync((stdio) => stdio.stdin)).pipe(
+          TextFile.decode("standard input"),
           Stream.mapError((error) => userError(error)),
-          Stream.decodeText(),
           Stream.splitLines,
           Stream.filter((line) => line.trim() !== "")
         )

@@ -7,18 +7,21 @@ import { Console, Effect, FileSystem, Layer, Option, Path, Schema, Stream } from
 import { Argument, CliError, Command, Flag } from "effect/cli"
 import * as AdamW from "../domain/AdamW.ts"
 import { contextLength } from "../domain/ModelConfig.ts"
+import { shippedModel } from "../layers/assets.ts"
 import * as AtomicFile from "../layers/atomicFile.ts"
 import * as CheckpointsFileSystem from "../layers/checkpoints/CheckpointsFileSystem.ts"
 import * as HuggingFaceWriter from "../layers/model/HuggingFaceWriter.ts"
 import * as Pretrained from "../layers/model/Pretrained.ts"
 import * as PolicyEngine from "../layers/policy/PolicyEngine.ts"
+import * as WriterLock from "../layers/writerLock.ts"
 import * as Finetune from "../programs/Finetune.ts"
 import { Tokenizer } from "../services/Tokenizer.ts"
-import { shippedModel } from "./assets.ts"
 import { deviceFlags } from "./deviceFlag.ts"
 import { invocation } from "./invocation.ts"
+import * as Outputs from "./outputs.ts"
 import { progress } from "./progress.ts"
 import { savePolicy } from "./runExport.ts"
+import * as RunFolder from "./runFolder.ts"
 import { digestOf, readExamples } from "./sftData.ts"
 import * as TrainedPolicy from "./trainedPolicy.ts"
 import { userError } from "./userError.ts"
@@ -129,14 +132,21 @@ const program = Effect.fnUntraced(function*(input: Input) {
   const fs = yield* FileSystem.FileSystem
   const { join, resolve } = yield* Path.Path
   const checkpoints = join(input.directory, "checkpoints")
-  const there = (yield* exists(join(input.directory, "config.json"))) || (yield* exists(checkpoints))
+  yield* Outputs.claimDirectory(input.directory, [
+    ...Outputs.files(input.data, input.validate),
+    ...yield* Effect.forEach(Option.toArray(input.model), Outputs.model),
+    ...Option.isSome(input.run) ? Outputs.run(yield* RunFolder.at(input.run.value)) : []
+  ])
+  const there = (yield* exists(join(input.directory, "config.json"))) ||
+    (yield* CheckpointsFileSystem.holds(checkpoints))
   if (there && !input.resume && !input.force) {
     return yield* userError(
       `${input.directory} holds a model or a checkpoint already`,
       "With --resume its run goes on, with --force it begins anew."
     )
   }
-  if (input.force && !input.resume) yield* fs.remove(checkpoints, { recursive: true, force: true })
+  yield* WriterLock.acquireDirectory(input.directory)
+  yield* HuggingFaceWriter.check(input.directory)
 
   const model = yield* beginning(input)
   const opened = yield* Pretrained.open(model)
@@ -146,6 +156,8 @@ const program = Effect.fnUntraced(function*(input: Input) {
   )
   const validation = yield* readExamples(input.validate, { minReward: Option.none(), skipBad: input.skipBad, limit })
     .pipe(Effect.provideService(Tokenizer, opened.tokenizer))
+  // what was there is given up when everything else has been read
+  if (input.force && !input.resume) yield* fs.remove(checkpoints, { recursive: true, force: true })
   const plan: Finetune.Plan = {
     seed: input.seed,
     data: digestOf(data.examples),

@@ -6,9 +6,9 @@
 import { Console, Effect, Option, Result, Stream } from "effect"
 import { CliError } from "effect/cli"
 import { type Demonstration, fromJson } from "../domain/Demonstration.ts"
-import * as JsonRecords from "../domain/JsonRecords.ts"
 import { incremental } from "../layers/hash.ts"
-import * as TextFile from "../layers/textFile.ts"
+import * as RecordFile from "../layers/recordFile.ts"
+import type { FileUnreadable } from "../layers/textFile.ts"
 import * as Finetune from "../programs/Finetune.ts"
 import { userError } from "./userError.ts"
 
@@ -27,20 +27,14 @@ interface Parsed {
   readonly demonstration: Result.Result<Demonstration, string>
 }
 
-const records = (path: string): Stream.Stream<Parsed, TextFile.FileUnreadable> =>
-  Stream.suspend(() => {
-    const splitter = JsonRecords.make()
-    const parse = (pieces: ReadonlyArray<JsonRecords.RawRecord | JsonRecords.Malformed>): ReadonlyArray<Parsed> =>
-      pieces.map((record) => ({
-        place: `${path}:${record.line}`,
-        demonstration: Result.flatMap(JsonRecords.value(record), fromJson)
-      }))
-    return TextFile.stream(path).pipe(
-      Stream.map((text) => parse(splitter.push(text))),
-      Stream.concat(Stream.sync(() => parse(splitter.end()))),
-      Stream.flattenIterable
-    )
-  })
+const records = (path: string): Stream.Stream<Parsed, FileUnreadable> =>
+  RecordFile.batches(path).pipe(
+    Stream.flattenIterable,
+    Stream.map(({ line, value }) => ({
+      place: `${path}:${line}`,
+      demonstration: Result.flatMap(value, fromJson)
+    }))
+  )
 
 /**
  * Reads the trajectories of files in order. What is too long for the model, earned too little or has no token of the

@@ -23,7 +23,10 @@ import { deviceNames } from "./deviceFlag.ts"
 import { evaluateBoth, lunrOf } from "./heldOutExam.ts"
 import { invocation, startCommand } from "./invocation.ts"
 import * as LiveStatus from "./liveStatus.ts"
+import * as MemoryCheck from "./memoryCheck.ts"
+import * as Outputs from "./outputs.ts"
 import * as RunFolder from "./runFolder.ts"
+import * as RunInputs from "./runInputs.ts"
 import * as StartJob from "./startJob.ts"
 import { comparisonTable, pairView, Report } from "./startView.ts"
 import * as StartWorld from "./startWorld.ts"
@@ -95,9 +98,11 @@ const examples = Effect.fnUntraced(function*(config: RunConfig, questions: Reado
 const asked = Effect.fnUntraced(function*(config: RunConfig, questions: ReadonlyArray<Question>, when: string) {
   const status = yield* LiveStatus.make
   let count = 0
-  const tick = Effect.suspend(() => status.show(`${when}  held-out questions ${++count}/${2 * questions.length}`))
+  const show = Effect.suspend(() => status.show(`${when}  held-out questions ${count}/${2 * questions.length}`))
+  yield* show
+  const tick = Effect.andThen(Effect.sync(() => void count++), show)
   return yield* Effect.ensuring(evaluateBoth(config, questions, tick), status.clear)
-})
+}, Effect.scoped)
 
 /** Trains what is left to train: the policy of a part that had ended before is restored. */
 const trainRest = (options: TrainRun.Options) =>
@@ -105,9 +110,12 @@ const trainRest = (options: TrainRun.Options) =>
     const latest = options.resume ? yield* Checkpoints.use((checkpoints) => checkpoints.latest) : Option.none()
     if (Option.isSome(latest) && latest.value.step >= options.config.steps) {
       const { pending, step } = yield* Train.restoreActor(latest.value)
-      if (pending === null) return yield* Console.log(`trained before, ${step} of ${options.config.steps} steps`)
+      if (pending === null) {
+        yield* Console.log(`trained before, ${step} of ${options.config.steps} steps`)
+        return { last: Option.none(), verdict: null } satisfies TrainRun.Ended
+      }
     }
-    yield* TrainRun.trainRun(options)
+    return yield* TrainRun.trainRun(options)
   }).pipe(Effect.catchIf((error) => !CliError.isCliError(error), (error) => Effect.fail(userError(error))))
 
 const program = Effect.fnUntraced(function*(input: Input, { folder, job }: Opened) {
@@ -116,7 +124,7 @@ const program = Effect.fnUntraced(function*(input: Input, { folder, job }: Opene
   const resume = Option.isSome(input.resume)
   const { heldOut, training } = yield* StartWorld.write(folder.world, job.seed, job.questions)
   const config = yield* RunFolder.resolve(StartJob.settings(folder, job))
-  yield* RunFolder.writeConfig(folder, config)
+  const questionsFile = `${folder.world}/train.jsonl`
   yield* Console.log([
     style.heading("Search-R1 on an encyclopedia of a world that exists for this run only"),
     `${resume ? "going on with" : "run"} ${folder.directory}`,
@@ -128,18 +136,21 @@ const program = Effect.fnUntraced(function*(input: Input, { folder, job }: Opene
   const inExam = Effect.provideService(Retriever, exam)
   const started = yield* Clock.currentTimeMillis
   const main = yield* Effect.gen(function*() {
+    // the engine is there: nothing keeps the run from beginning any more
+    yield* RunInputs.settle(folder, config, questionsFile)
     const before = yield* inExam(asked(config, heldOut.questions, "before"))
     const shownBefore = yield* inExam(examples(config, heldOut.questions))
-    yield* trainRest({
+    const ended = yield* trainRest({
       folder,
       config,
       resume,
       evaluation: Stream.fromIterable(heldOut.questions),
+      evaluationSize: heldOut.questions.length,
       evaluationRetriever: exam
     })
     const after = yield* inExam(asked(config, heldOut.questions, "after"))
     const shownAfter = yield* inExam(examples(config, heldOut.questions))
-    return { before, after, shownBefore, shownAfter }
+    return { before, after, ended, shownBefore, shownAfter }
   }).pipe(
     Effect.provide(Layer.mergeAll(
       servicesOf(folder, config),
@@ -155,8 +166,8 @@ const program = Effect.fnUntraced(function*(input: Input, { folder, job }: Opene
     evaluation: { ...config.evaluation, every: 0 }
   }
   const aloneFolder = yield* RunFolder.at(`${folder.directory}/no-search`)
-  yield* RunFolder.writeConfig(aloneFolder, alone)
   const baseline = yield* Effect.gen(function*() {
+    yield* RunInputs.settle(aloneFolder, alone, questionsFile)
     yield* trainRest({ folder: aloneFolder, config: alone, resume })
     return yield* inExam(Evaluate.run(Stream.fromIterable(heldOut.questions), {
       ...rolloutOptions(alone),
@@ -185,7 +196,7 @@ const program = Effect.fnUntraced(function*(input: Input, { folder, job }: Opene
   if (Option.isSome(input.report)) {
     const path = input.report.value
     yield* AtomicFile.writeString(path, `${yield* Effect.orDie(encodeReport(report))}\n`).pipe(
-      Effect.mapError((error) => userError(`${path}: cannot be written (${error.message})`))
+      Effect.mapError((error) => userError(error))
     )
   }
   yield* Console.log([
@@ -198,6 +209,7 @@ const program = Effect.fnUntraced(function*(input: Input, { folder, job }: Opene
     }" --run ${folder.directory} --corpus ${folder.world}/held-out-corpus.jsonl`,
     `  ${command} train --help`
   ].join("\n"))
+  yield* TrainRun.expectLearned(main.ended)
 })
 
 /**
@@ -206,6 +218,19 @@ const program = Effect.fnUntraced(function*(input: Input, { folder, job }: Opene
  */
 export const start = Command.make("start", flags, (input) =>
   Effect.gen(function*() {
+    if (Option.isSome(input.report)) {
+      const path = yield* Outputs.claimOne(
+        { flag: "--report", path: input.report.value, kind: "file" },
+        Option.isSome(input.resume) ? yield* StartJob.reads(input.resume.value) : []
+      )
+      yield* Effect.mapError(AtomicFile.check(path), (error) => userError(error))
+    }
+    if (Option.isNone(input.resume)) {
+      const config = yield* RunFolder.resolve(StartJob.settings({ world: "." }, input))
+      // the exam has more questions than an evaluation
+      const exam = { ...config, evaluation: { ...config.evaluation, questions: null } }
+      yield* MemoryCheck.expectFits(exam, input.questions)
+    }
     const opened = yield* StartJob.open(input)
     yield* TrainRun.resumable(
       program(input, opened),

@@ -6,6 +6,7 @@
 import { Effect, FileSystem, Option, Schema } from "effect"
 import * as AtomicFile from "../layers/atomicFile.ts"
 import { deviceNames } from "./deviceFlag.ts"
+import * as Outputs from "./outputs.ts"
 import * as RunFolder from "./runFolder.ts"
 import { userError } from "./userError.ts"
 
@@ -73,7 +74,17 @@ export const settings = ({ world }: Pick<RunFolder.RunFolder, "world">, job: Omi
 const jobFile = (folder: RunFolder.RunFolder): string => `${folder.directory}/start.json`
 
 /**
- * Makes a directory for a new job, or finds that of the job to go on with.
+ * What is read of a job that is gone on with.
+ *
+ * @category getters
+ * @since 0.2.0
+ */
+export const reads = (directory: string) =>
+  Effect.map(RunFolder.at(directory), (folder) => [...Outputs.files(jobFile(folder)), ...Outputs.run(folder)])
+
+/**
+ * Makes a directory for a new job, or finds that of the job to go on with. It is claimed until the end of the scope, and a
+ * new one is removed there where its run has not begun.
  *
  * @category constructors
  * @since 0.1.0
@@ -93,11 +104,12 @@ export const open = Effect.fnUntraced(function*(
         )
       )
     )
+    yield* RunFolder.claim(folder)
     return { folder, job }
   }
   const { device, questions, seed, steps } = input
   const job: Job = { seed, steps, questions, device }
-  const folder = yield* RunFolder.create(input.runs, "start")
+  const folder = yield* RunFolder.begin(input.runs, "start")
   yield* Effect.flatMap(
     Effect.orDie(Schema.encodeEffect(JobText)(job)),
     (text) => AtomicFile.writeString(jobFile(folder), `${text}\n`)

@@ -3,19 +3,27 @@
  *
  * @since 0.1.0
  */
-import { Console, Context, Effect, FileSystem, Layer, Option, Path, Schema, Stream } from "effect"
-import { Command, Flag } from "effect/cli"
+import { Console, Effect, FileSystem, Layer, Option, Path, Schema } from "effect"
+import { CliError, Command, Flag } from "effect/cli"
+import * as Differences from "../domain/Differences.ts"
 import * as RunConfig from "../domain/RunConfig.ts"
-import * as QuestionsFile from "../layers/questions/QuestionsFile.ts"
+import type { RunInputs } from "../domain/RunInputs.ts"
+import * as CheckpointsFileSystem from "../layers/checkpoints/CheckpointsFileSystem.ts"
+import { locate } from "../layers/model/location.ts"
+import * as RewardConfigured from "../layers/reward/RewardConfigured.ts"
+import * as FairScheduler from "../programs/FairScheduler.ts"
+import * as Train from "../programs/Train.ts"
+import { Checkpoints } from "../services/Checkpoints.ts"
 import { Questions } from "../services/Questions.ts"
 import { Retriever } from "../services/Retriever.ts"
-import { shippedModel } from "./assets.ts"
 import { deviceNames } from "./deviceFlag.ts"
 import { invocation } from "./invocation.ts"
+import * as Preflight from "./preflight.ts"
 import * as RunFolder from "./runFolder.ts"
-import { planText } from "./runPlanView.ts"
-import { resumable, trainRun } from "./trainRun.ts"
-import { evaluationRetrieverOf, questionsOf, servicesOf } from "./trainServices.ts"
+import * as Inputs from "./runInputs.ts"
+import { planJson, planText } from "./runPlanView.ts"
+import { expectLearned, resumable, trainRun } from "./trainRun.ts"
+import { engineOf, storageOf } from "./trainServices.ts"
 import { userError } from "./userError.ts"
 
 const flags = {
@@ -56,7 +64,15 @@ const flags = {
     Flag.optional
   ),
   dryRun: Flag.Boolean("dry-run").pipe(
-    Flag.withDescription("Print the resolved configuration and what a step costs, and end"),
+    Flag.withDescription(
+      "Open everything that the run reads, compare the memory that it takes with what is there, print both with the resolved configuration, and end: with code 0 if the run could start"
+    ),
+    Flag.withDefault(false)
+  ),
+  json: Flag.Boolean("json").pipe(
+    Flag.withDescription(
+      "With --dry-run: print one JSON object {\"ok\",\"problems\",\"found\",\"plan\",\"memory\",\"config\"}"
+    ),
     Flag.withDefault(false)
   )
 }
@@ -92,91 +108,165 @@ const withSettings = (base: Schema.Json, input: Input) =>
     return yield* RunFolder.resolve(set)
   })
 
-const resumed = Effect.fnUntraced(function*(directory: string, input: Input) {
+/** A run that is to go on: claimed, with the configuration that it has and what it read when it began. */
+interface Resumed {
+  readonly folder: RunFolder.RunFolder
+  readonly own: RunConfig.RunConfig
+  readonly recorded: Option.Option<RunInputs>
+}
+
+const resumed = Effect.fnUntraced(function*(directory: string) {
   const folder = yield* RunFolder.at(directory)
+  // a directory that is no run is not claimed
+  yield* RunFolder.readConfig(folder)
+  yield* RunFolder.claim(folder)
   const own = yield* RunFolder.readConfig(folder)
-  const config = yield* withSettings(
-    yield* Effect.orDie(Schema.encodeEffect(Schema.toCodecJson(RunConfig.RunConfig))(own)),
-    {
-      ...input,
-      preset: []
-    }
-  )
-  return { folder, config }
+  const run: Resumed = { folder, own, recorded: yield* Inputs.read(folder) }
+  return run
 })
 
-const required = (file: string | null, key: string) =>
-  file === null
-    ? Effect.fail(userError(
-      `A run needs questions: set ${key}.`,
-      `For example --set ${key}=questions.jsonl. "search-r1 world" makes questions and a corpus to learn in.`
-    ))
-    : Effect.succeed(file)
+/** The configuration with all paths absolute: it is read again from other directories. */
+const absolute = Effect.fnUntraced(function*(config: RunConfig.RunConfig) {
+  const { resolve } = yield* Path.Path
+  const at = (file: string | null) => file === null ? null : resolve(file)
+  const whole: RunConfig.RunConfig = {
+    ...config,
+    model: config.model === null ? null : resolve(yield* locate(config.model)),
+    questions: {
+      ...config.questions,
+      train: at(config.questions.train),
+      evaluate: at(config.questions.evaluate)
+    },
+    retriever: { ...config.retriever, corpus: at(config.retriever.corpus) },
+    evaluation: { ...config.evaluation, corpus: at(config.evaluation.corpus) }
+  }
+  return whole
+})
 
-const evaluationOf = (config: RunConfig.RunConfig) =>
-  config.questions.evaluate === null
-    ? Effect.succeed(undefined)
-    : Effect.map(
-      Layer.build(QuestionsFile.layer({ paths: [config.questions.evaluate] })),
-      (services) =>
-        Stream.unwrap(Effect.map(Questions, (questions) => questions.all)).pipe(Stream.provideContext(services))
-    )
+const configOf = Effect.fnUntraced(function*(input: Input, before: Option.Option<Resumed>) {
+  if (Option.isNone(before)) return yield* absolute(yield* withSettings(yield* readInput(input), input))
+  const { folder, own } = before.value
+  const json = yield* Effect.orDie(Schema.encodeEffect(Schema.toCodecJson(RunConfig.RunConfig))(own))
+  const config = yield* absolute(yield* withSettings(json, { ...input, preset: [] }))
+  return yield* RunFolder.relocate(folder, config)
+})
 
-const evaluationRetriever = (config: RunConfig.RunConfig) =>
-  config.evaluation.corpus === null
-    ? Effect.succeed(undefined)
-    : Effect.map(Layer.build(evaluationRetrieverOf(config.evaluation.corpus)), Context.get(Retriever))
+/** What the checkpoint says against going on: another run's settings, or no steps left. */
+const refusal = (folder: RunFolder.RunFolder, config: RunConfig.RunConfig) =>
+  Effect.gen(function*() {
+    const latest = yield* Checkpoints.use((checkpoints) => checkpoints.latest)
+    if (Option.isSome(latest)) yield* Train.admit(latest.value, config)
+  }).pipe(Effect.provide(CheckpointsFileSystem.layer(folder.checkpoints)))
+
+const sameInputs = (before: Option.Option<Resumed>, inputs: RunInputs) =>
+  Option.match(before, {
+    onNone: () => Effect.void,
+    onSome: ({ folder, recorded }) => Inputs.expectSame(folder, recorded, inputs)
+  })
+
+const dryRun = Effect.fnUntraced(function*(
+  input: Input,
+  config: RunConfig.RunConfig,
+  before: Option.Option<Resumed>,
+  checked: Preflight.Preflight
+) {
+  const problems = [...checked.problems]
+  const note = (key: string, error: Error) =>
+    Effect.sync(() => void problems.push({ key, message: userError(error).userMessage ?? error.message }))
+  if (Option.isSome(before)) {
+    yield* Effect.catch(refusal(before.value.folder, config), (error) => note("resume", error))
+    if (Option.isSome(checked.train) && problems.length === 0) {
+      const { train } = checked
+      yield* Effect.gen(function*() {
+        const { own } = yield* Preflight.retrievers(config, false)
+        const identified = Inputs.identify(config, train.value, Option.getOrUndefined(checked.evaluate))
+        yield* sameInputs(before, yield* Effect.provideService(identified, Retriever, own))
+      }).pipe(Effect.catch((error) => note("inputs", error)))
+    }
+  }
+  const found = { ...checked, problems }
+  yield* Effect.flatMap(input.json ? planJson(config, found) : planText(config, found), Console.log)
+  if (problems.length > 0) return yield* Preflight.failure(problems)
+  if (!input.json) yield* Console.log("\nThis run could start.")
+})
+
+/** Tells which settings are others than before, and writes them down. */
+const adopt = Effect.fnUntraced(function*({ folder, own }: Resumed, config: RunConfig.RunConfig) {
+  const changes = Differences.between(own, config)
+  if (changes.length === 0) return
+  for (const change of changes) yield* Console.log(Differences.describe(change))
+  yield* RunFolder.writeConfig(folder, config)
+})
+
+const program = Effect.fnUntraced(function*(input: Input) {
+  const before = yield* Effect.transposeOption(Option.map(input.resume, resumed))
+  const config = yield* configOf(input, before)
+  const checked = yield* Preflight.run(config, {
+    whole: input.dryRun,
+    directory: Option.match(before, { onNone: () => input.runs, onSome: ({ folder }) => folder.directory }),
+    recorded: Option.flatMap(before, ({ recorded }) => recorded)
+  })
+  if (input.dryRun) return yield* dryRun(input, config, before, checked)
+  const { evaluate, train } = checked
+  if (checked.problems.length > 0 || Option.isNone(train)) return yield* Preflight.failure(checked.problems)
+
+  const retrievers = yield* Preflight.retrievers(config, Option.isSome(evaluate))
+  const inputs = yield* Effect.provideService(
+    Inputs.identify(config, train.value, Option.getOrUndefined(evaluate)),
+    Retriever,
+    retrievers.own
+  )
+  yield* sameInputs(before, inputs)
+  const cacheTokens = Option.getOrUndefined(Option.map(checked.memory, (memory) => memory.cacheTokens))
+  const engine = yield* Layer.build(engineOf(config, { maxCacheTokens: cacheTokens }))
+  const folder = Option.isSome(before)
+    ? before.value.folder
+    : yield* RunFolder.begin(input.runs, Option.getOrElse(input.name, () => config.algorithm))
+  const storage = yield* Layer.build(storageOf(folder, config))
+  if (Option.isNone(before)) {
+    yield* Inputs.write(folder, inputs)
+    yield* RunFolder.writeConfig(folder, config)
+  }
+  yield* Console.log(`${Option.isNone(before) ? "run" : "going on with"} ${folder.directory}`)
+  const context = yield* Effect.context<FileSystem.FileSystem | Path.Path>()
+  const work = trainRun({
+    folder,
+    config,
+    resume: Option.isSome(before),
+    evaluation: Option.getOrUndefined(Option.map(evaluate, ({ questions }) => questions.all)),
+    evaluationSize: Option.getOrUndefined(Option.map(evaluate, ({ size }) => size)),
+    evaluationRetriever: retrievers.evaluation,
+    onBegun: () =>
+      Option.isNone(before) ? Effect.void : Effect.gen(function*() {
+        yield* adopt(before.value, config)
+        if (Option.isNone(before.value.recorded)) yield* Inputs.write(folder, inputs)
+      }).pipe(Effect.provideContext(context))
+  }).pipe(
+    Effect.provideService(Questions, train.value.questions),
+    Effect.provideService(Retriever, retrievers.own),
+    Effect.provide([RewardConfigured.layer(config.reward, config.compat), FairScheduler.layer]),
+    Effect.provideContext(storage),
+    Effect.provideContext(engine)
+  )
+  const ended = yield* resumable(work, folder, `${yield* invocation} train --resume ${folder.directory}`)
+  const early = Option.exists(ended.last, ({ stopped }) => stopped !== null)
+  yield* Console.log(`${early ? "Stopped early" : "Done"}. ${folder.directory} holds log and checkpoints.`)
+  yield* expectLearned(ended)
+}, Effect.scoped)
 
 /**
  * @category commands
  * @since 0.1.0
  */
 export const train = Command.make("train", flags, (input) =>
-  Effect.gen(function*() {
-    const path = yield* Path.Path
-    const before = yield* Option.match(input.resume, {
-      onNone: () =>
-        Effect.flatMap(readInput(input), (base) =>
-          Effect.map(withSettings(base, input), (config) => ({ folder: undefined, config }))),
-      onSome: (directory) =>
-        resumed(directory, input)
-    })
-    const absolute = (file: string | null) => file === null ? null : path.resolve(file)
-    const config: RunConfig.RunConfig = {
-      ...before.config,
-      model: absolute(before.config.model),
-      questions: {
-        ...before.config.questions,
-        train: absolute(before.config.questions.train),
-        evaluate: absolute(before.config.questions.evaluate)
-      },
-      retriever: { ...before.config.retriever, corpus: absolute(before.config.retriever.corpus) },
-      evaluation: { ...before.config.evaluation, corpus: absolute(before.config.evaluation.corpus) }
-    }
-    if (input.dryRun) return yield* Effect.flatMap(planText(config, config.model ?? shippedModel), Console.log)
-    const questions = yield* required(config.questions.train, "questions.train")
-    const folder = before.folder ?? (yield* RunFolder.create(
-      input.runs,
-      Option.getOrElse(input.name, () => config.algorithm)
-    ))
-    yield* RunFolder.writeConfig(folder, config)
-    yield* Console.log(`${before.folder === undefined ? "run" : "going on with"} ${folder.directory}`)
-    const evaluation = yield* evaluationOf(config)
-    const work = trainRun({
-      folder,
-      config,
-      resume: before.folder !== undefined,
-      evaluation,
-      evaluationRetriever: yield* evaluationRetriever(config)
-    }).pipe(
-      Effect.provide(Layer.mergeAll(servicesOf(folder, config), questionsOf(questions, config)))
+  input.json && !input.dryRun
+    ? Effect.fail(
+      userError("--json prints what --dry-run finds: give both.", "search-r1 train --config run.json --dry-run --json")
     )
-    const last = yield* resumable(work, folder, `${yield* invocation} train --resume ${folder.directory}`)
-    const early = Option.exists(last, ({ stopped }) => stopped !== null)
-    yield* Console.log(`${early ? "Stopped early" : "Done"}. ${folder.directory} holds log and checkpoints.`)
-  }).pipe(Effect.scoped)).pipe(
+    : Effect.catchIf(program(input), (error) => !CliError.isCliError(error), (error) => Effect.fail(userError(error))))
+  .pipe(
     Command.withDescription(
-      "Train a policy by reinforcement learning. Ctrl-C saves the last whole step and tells how to go on."
+      "Train a policy by reinforcement learning. Ctrl-C saves the last whole step and tells how to go on. Ends with code 0 when all steps are made, 3 when there is nothing left to do, 4 when nothing, or hardly anything, was learned in them, 1 when the run could not start or go on."
     ),
     Command.withShortDescription("Train a policy by reinforcement learning"),
     Command.withExamples([
@@ -187,7 +277,7 @@ export const train = Command.make("train", flags, (input) =>
       {
         command:
           "search-r1 train --preset paper-grpo --set model=Qwen2.5-3B --set questions.train=train.parquet --set retriever.corpus=wiki.jsonl.gz --dry-run",
-        description: "What the paper's GRPO run would cost"
+        description: "What the paper's GRPO run takes, and whether it could start here"
       },
       { command: "search-r1 train --resume runs/20260101-120000-grpo", description: "Go on with a run" }
     ])

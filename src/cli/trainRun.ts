@@ -3,13 +3,16 @@
  *
  * @since 0.1.0
  */
-import { Clock, Console, Effect, Runtime, Stream } from "effect"
+import { Clock, Console, Effect, type Option, Runtime, Stream } from "effect"
 import { CliError } from "effect/cli"
 import type { Question } from "../domain/Question.ts"
 import type { RunConfig } from "../domain/RunConfigSchema.ts"
+import * as RunVerdict from "../domain/RunVerdict.ts"
+import * as StepAdvice from "../domain/StepAdvice.ts"
 import * as Train from "../programs/Train.ts"
 import type { QuestionsUnreadable } from "../services/Questions.ts"
 import type { Retriever } from "../services/Retriever.ts"
+import { RunLog } from "../services/RunLog.ts"
 import * as LiveStatus from "./liveStatus.ts"
 import type { RunFolder } from "./runFolder.ts"
 import { style as terminalStyle } from "./style.ts"
@@ -25,6 +28,14 @@ import { userError } from "./userError.ts"
 export const nothingToDoExitCode = 3
 
 /**
+ * The exit code of a run that made its steps and learned nothing, or hardly anything, in them.
+ *
+ * @category constants
+ * @since 0.2.0
+ */
+export const learnedNothingExitCode = 4
+
+/**
  * @category models
  * @since 0.1.0
  */
@@ -33,11 +44,43 @@ export interface Options {
   readonly config: RunConfig
   readonly resume: boolean
   readonly evaluation?: Stream.Stream<Question, QuestionsUnreadable> | undefined
+  readonly evaluationSize?: number | undefined
   readonly evaluationRetriever?: Retriever["Service"] | undefined
+  /** Runs when nothing can refuse the run any more and before anything of it is changed. */
+  readonly onBegun?: ((begun: Train.Begun) => Effect.Effect<void, CliError.UserError>) | undefined
 }
 
 /**
- * Trains, prints a line a step, and gives all reports without their trajectories but for the last step's.
+ * How a run ended: its last report, and why it has learned nothing or hardly anything, or null.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface Ended {
+  readonly last: Option.Option<Train.StepReport>
+  readonly verdict: string | null
+}
+
+/** Judged by the log, so that a run which was interrupted is judged as a whole. */
+const judge = Effect.fnUntraced(function*(config: RunConfig, advice: ReadonlyMap<string, StepAdvice.Advice>) {
+  const records = yield* RunLog.use((log) => Stream.runCollect(log.readMetrics))
+  const sentences = RunVerdict.verdict(RunVerdict.idle(config, records))
+  return sentences === null ? null : [...sentences, ...[...advice.values()].map(StepAdvice.describe)].join("\n")
+})
+
+const withCode = (error: Error, code: number) => Object.assign(userError(error), { [Runtime.errorExitCode]: code })
+
+/**
+ * Ends with an exit code of its own where a run has nothing to show for its steps.
+ *
+ * @category combinators
+ * @since 0.2.0
+ */
+export const expectLearned = ({ verdict }: Ended): Effect.Effect<void, CliError.UserError> =>
+  verdict === null ? Effect.void : Effect.fail(withCode(new Error(verdict), learnedNothingExitCode))
+
+/**
+ * Trains and prints a line a step.
  *
  * @category programs
  * @since 0.1.0
@@ -48,16 +91,21 @@ export const trainRun = Effect.fn("Cli.trainRun")(function*(options: Options) {
   const started = yield* Clock.currentTimeMillis
   const status = yield* LiveStatus.make
   let made = 0
+  const told = new Map<string, StepAdvice.Advice>()
   const report = Effect.fnUntraced(function*(step: Train.StepReport) {
     if (step.step > 0) made++
     yield* status.clear
     const elapsed = ((yield* Clock.currentTimeMillis) - started) / 1000
-    yield* Console.log(stepText(step, elapsed / Math.max(1, made), style))
+    // what was said once is known
+    const advice = step.advice.filter(({ kind }) => !told.has(kind))
+    for (const one of advice) told.set(one.kind, one)
+    yield* Console.log(stepText({ ...step, advice }, elapsed / Math.max(1, made), style))
     return step
   })
   return yield* Train.run(config, {
     resume,
     evaluation: options.evaluation,
+    evaluationSize: options.evaluationSize,
     evaluationRetriever: options.evaluationRetriever,
     onProgress: ({ done, phase, step, total }) =>
       status.show(
@@ -65,18 +113,20 @@ export const trainRun = Effect.fn("Cli.trainRun")(function*(options: Options) {
           phase === "scoring" || total === null ? "" : `/${total}`
         }`
       ),
-    onResumed: (step) => Console.log(`resumed behind step ${step} of ${config.steps}`)
+    onBegun: (begun) =>
+      Effect.andThen(
+        begun.resumed ? Console.log(`resumed behind step ${begun.step} of ${config.steps}`) : Effect.void,
+        options.onBegun?.(begun) ?? Effect.void
+      )
   }).pipe(
     Stream.mapEffect(report),
     Stream.runLast,
     Effect.ensuring(status.clear),
-    Effect.catchTag(
-      "NothingToDo",
-      (error) => Effect.fail(Object.assign(userError(error), { [Runtime.errorExitCode]: nothingToDoExitCode }))
-    ),
+    Effect.flatMap((last) => Effect.map(judge(config, told), (verdict): Ended => ({ last, verdict }))),
+    Effect.catchTag("NothingToDo", (error) => Effect.fail(withCode(error, nothingToDoExitCode))),
     Effect.catchIf((error) => !CliError.isCliError(error), (error) => Effect.fail(userError(error)))
   )
-})
+}, Effect.scoped)
 
 /**
  * Tells, when work in a run's directory was interrupted, how to go on with it.

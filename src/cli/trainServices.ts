@@ -7,6 +7,7 @@ import { Duration, Effect, type FileSystem, Layer, Option, type Path } from "eff
 import type { CliError } from "effect/cli"
 import type { RunConfig } from "../domain/RunConfigSchema.ts"
 import * as RunPlan from "../domain/RunPlan.ts"
+import { shippedModel } from "../layers/assets.ts"
 import * as CheckpointsFileSystem from "../layers/checkpoints/CheckpointsFileSystem.ts"
 import * as Pretrained from "../layers/model/Pretrained.ts"
 import * as PolicyEngine from "../layers/policy/PolicyEngine.ts"
@@ -19,7 +20,6 @@ import * as RunLogFileSystem from "../layers/runlog/RunLogFileSystem.ts"
 import * as FairScheduler from "../programs/FairScheduler.ts"
 import * as Rollout from "../programs/Rollout.ts"
 import type { Retriever } from "../services/Retriever.ts"
-import { shippedModel } from "./assets.ts"
 import { localLayer, retrieverLayer } from "./retrieverFlags.ts"
 import type { RunFolder } from "./runFolder.ts"
 import { userError } from "./userError.ts"
@@ -42,7 +42,14 @@ export const modelOf = (config: RunConfig): string => config.model ?? shippedMod
  * @category layers
  * @since 0.1.0
  */
-export const engineOf = (config: RunConfig, options?: { readonly learning?: boolean | undefined }) => {
+export const engineOf = (
+  config: RunConfig,
+  options?: {
+    readonly learning?: boolean | undefined
+    /** Tokens that the key-value cache may grow to. */
+    readonly maxCacheTokens?: number | undefined
+  }
+) => {
   const learning = options?.learning ?? true
   const model = modelOf(config)
   const critic = learning && RunPlan.usesCritic(config)
@@ -51,7 +58,8 @@ export const engineOf = (config: RunConfig, options?: { readonly learning?: bool
     model,
     device: config.device === "auto" ? "wasm" : config.device,
     critic,
-    reference
+    reference,
+    ...(options?.maxCacheTokens === undefined ? {} : { maxCacheTokens: options.maxCacheTokens })
   })
   const withCritic = critic ? PolicyEngine.critic.pipe(Layer.provideMerge(engine)) : engine
   const whole = reference ? PolicyEngine.reference.pipe(Layer.provideMerge(withCritic)) : withCritic

@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import * as StepAdvice from "../domain/StepAdvice.ts"
 import type { Evaluation } from "../programs/Evaluate.ts"
 import type { StepReport } from "../programs/Train.ts"
 import { time } from "./progress.ts"
@@ -69,6 +70,7 @@ export const stepText = (report: StepReport, secondsPerStep: number, style: Styl
   const line = `${
     style.heading(`step ${String(report.step).padStart(String(report.steps).length)}/${report.steps}`)
   }  ${facts.join("  ")}${failures(report, style)}`
+  const advice = report.advice.map((one) => style.bad(`      ${StepAdvice.describe(one)}`))
   const stopped = report.stopped === null ? [] : [style.bad(`      stopped early: ${report.stopped}`)]
-  return [line, ...evaluation, ...stopped].join("\n")
+  return [line, ...advice, ...evaluation, ...stopped].join("\n")
 }

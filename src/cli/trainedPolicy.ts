@@ -65,7 +65,7 @@ export const open = Effect.fnUntraced(function*(input: {
   readonly device: Option.Option<typeof deviceNames[number]>
 }) {
   const folder = yield* RunFolder.at(input.run)
-  const config = yield* RunFolder.readConfig(folder)
+  const config = yield* RunFolder.relocate(folder, yield* RunFolder.readConfig(folder))
   const run: Run = { folder, config: { ...config, device: Option.getOrElse(input.device, () => config.device) } }
   return run
 })

@@ -8,19 +8,21 @@ import { Argument, CliError, Command, Flag } from "effect/cli"
 import * as World from "../domain/world/World.ts"
 import * as WorldQuestion from "../domain/world/WorldQuestion.ts"
 import * as WorldFiles from "../layers/world/WorldFiles.ts"
+import { interval } from "./progress.ts"
 import { parseHops, share } from "./questionMix.ts"
 import { userError } from "./userError.ts"
 
 const number = new Intl.NumberFormat("en-US").format
 
-/** Tells on standard error how far a large world is, every two seconds. */
+/** Tells on standard error how far a large world is. */
 const makeProgress = Effect.fnUntraced(function*(total: number) {
-  const next = yield* Ref.make((yield* Clock.currentTimeMillis) + 2000)
+  const pause = yield* interval
+  const next = yield* Ref.make((yield* Clock.currentTimeMillis) + pause)
   return (passages: number): Effect.Effect<void> =>
     Effect.gen(function*() {
       const now = yield* Clock.currentTimeMillis
       if (now < (yield* Ref.get(next))) return
-      yield* Ref.set(next, now + 2000)
+      yield* Ref.set(next, now + pause)
       yield* Console.error(
         `${number(passages)} of ${number(total)} passages written (${Math.floor(100 * passages / total)} %)`
       )

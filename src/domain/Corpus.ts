@@ -5,7 +5,9 @@
  * @since 0.1.0
  */
 import { Result, Schema } from "effect"
-import { contents, type Document, fromContents } from "./Document.ts"
+import { contents, type Document, fromFields } from "./Document.ts"
+import * as JsonRecords from "./JsonRecords.ts"
+import { isFields, kind, textOf } from "./RecordFields.ts"
 
 /**
  * A corpus could not be read. `line` is 1-based.
@@ -24,32 +26,27 @@ export class CorpusUnreadable extends Schema.TaggedError<CorpusUnreadable>()("Co
   }
 }
 
-const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
-
-const excerpt = (line: string): string => line.length > 60 ? `${line.slice(0, 60)}…` : line
-
 /**
- * Reads the JSON value of a passage. Numbers are accepted as ids, further fields are ignored.
+ * Reads the JSON value of a passage. Numbers are accepted as ids, further fields are ignored, and `contents` counts where
+ * it stands beside `title` and `text`.
  *
  * @category decoding
  * @since 0.1.0
  */
 export const fromJson = (value: unknown): Result.Result<Document, string> => {
-  if (!isRecord(value)) return Result.fail(`expected an object with "id" and "contents", got ${kind(value)}`)
-  const id = typeof value["id"] === "number" ? String(value["id"]) : value["id"]
-  if (typeof id !== "string") return Result.fail(`"id" must be a string, got ${kind(value["id"])}`)
+  if (!isFields(value)) return Result.fail(`expected an object with "id" and "contents", got ${kind(value)}`)
+  const id = textOf(value["id"])
+  if (id === undefined) return Result.fail(`"id" must be a string, got ${kind(value["id"])}`)
+  const document = fromFields(id, value)
+  if (document !== undefined) return Result.succeed(document)
   const { contents, text, title } = value
-  if (typeof title === "string" && typeof text === "string") return Result.succeed({ id, title, text })
-  if (typeof contents === "string") return Result.succeed(fromContents(id, contents))
-  if (contents !== undefined) return Result.fail(`"contents" must be a string, got ${kind(contents)}`)
+  if (contents !== undefined && contents !== null) {
+    return Result.fail(`"contents" must be a string, got ${kind(contents)}`)
+  }
   return title === undefined && text === undefined
     ? Result.fail(`neither "contents" nor "title" and "text" is there`)
     : Result.fail(`"title" and "text" must both be strings, got ${kind(title)} and ${kind(text)}`)
 }
-
-const kind = (value: unknown): string =>
-  value === undefined ? "nothing" : value === null ? "null" : Array.isArray(value) ? "an array" : `a ${typeof value}`
 
 /**
  * Parses one line of a corpus file. The failure says what is wrong with it.
@@ -58,13 +55,7 @@ const kind = (value: unknown): string =>
  * @since 0.1.0
  */
 export const parseLine = (line: string): Result.Result<Document, string> =>
-  Result.flatMap(
-    Result.try({
-      try: (): unknown => JSON.parse(line),
-      catch: (error) => `no JSON (${error instanceof Error ? error.message : String(error)}): ${excerpt(line)}`
-    }),
-    fromJson
-  )
+  Result.flatMap(JsonRecords.value({ line: 1, text: line }), fromJson)
 
 /**
  * A passage as one line of a corpus file, in the reference's form. A title with a line break, which that form cannot

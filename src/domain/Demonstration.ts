@@ -6,9 +6,10 @@
 import { Option, Result, Schema } from "effect"
 import * as Answer from "./Answer.ts"
 import { extractAnswer } from "./FormatReward.ts"
+import * as GoldenAnswers from "./GoldenAnswers.ts"
 import { ScoredTrajectory } from "./Outcome.ts"
 import { wrapInformation } from "./Protocol.ts"
-import { at, type Fields, goldenAnswersOf, isFields, kind, optionalString } from "./RecordFields.ts"
+import { at, type Fields, isFields, kind, optionalString } from "./RecordFields.ts"
 import * as Recording from "./Recording.ts"
 import { type Segment, Trajectory } from "./Trajectory.ts"
 import * as Transcript from "./Transcript.ts"
@@ -164,7 +165,7 @@ const ofMessages = (fields: Fields): Result.Result<Demonstration, string> =>
     if (prompt.length !== first) return yield* Result.fail("a tool message cannot come before the assistant's first")
     const pieces: Array<Piece> = []
     for (const message of messages.slice(first)) pieces.push(yield* pieceOf(message))
-    const golden = fields["golden_answers"] === undefined ? [] : yield* goldenAnswersOf(fields)
+    const golden = yield* GoldenAnswers.optional(fields)
     const reward = yield* rewardOf(fields)
     return {
       id: (yield* optionalString(fields, "id")) ?? null,

@@ -67,6 +67,25 @@ export const fromContents = (id: string, contents: string): Document => {
 }
 
 /**
+ * The passage of a record's fields. `contents` is what the reference reads (`index_builder.py`, `retrieval_server.py`), so
+ * it counts where a record has `title` and `text` beside it; these are used where there are no contents, or blank ones, and
+ * where they say the same and more exactly. `undefined` where neither is there as text.
+ *
+ * @category conversions
+ * @since 0.2.0
+ */
+export const fromFields = (
+  id: string,
+  fields: { readonly contents?: unknown; readonly title?: unknown; readonly text?: unknown }
+): Document | undefined => {
+  const { contents: whole, text, title } = fields
+  const parts = typeof title === "string" && typeof text === "string" ? { id, title, text } : undefined
+  if (typeof whole !== "string") return parts
+  const exact = parts !== undefined && (whole.trim() === "" || contents(parts) === whole)
+  return exact ? parts : fromContents(id, whole)
+}
+
+/**
  * The title for people: without the quotation marks that surround it in wiki-18.
  *
  * @category conversions

@@ -44,6 +44,8 @@ export interface Observed {
   readonly validActionRatio: number | null
   readonly gradNorm: number | null
   readonly kl: number | null
+  /** Whether anything was updated. */
+  readonly learned: boolean
   /** Updates of the step, in order: true where one was skipped. */
   readonly skipped: ReadonlyArray<boolean>
 }
@@ -61,6 +63,7 @@ export interface Verdict {
 
 const signsOf = (config: RunConfig["earlyStop"], best: number | null, seen: Observed): ReadonlyArray<string> => {
   const signs: Array<string> = []
+  if (!seen.learned) signs.push("nothing was updated")
   if (
     config.rewardDrop !== null && best !== null && best > 0 && seen.meanReward !== null &&
     seen.meanReward < best * (1 - config.rewardDrop)

@@ -9,6 +9,7 @@ import * as Answer from "./Answer.ts"
 import type { Compat } from "./Presets.ts"
 import { split, strip } from "./PythonString.ts"
 import { fullText, information, policyTexts, type Transcript } from "./Transcript.ts"
+import * as TurnMarks from "./TurnMarks.ts"
 
 /**
  * Which text answers and formats are judged on; see `Presets.Compat`.
@@ -40,6 +41,7 @@ const tags = /(<\/?(?:think|search|information|answer)>)/
 
 type State =
   | "start"
+  | "thought"
   | "in_think"
   | "after_think"
   | "in_search"
@@ -49,9 +51,13 @@ type State =
   | "in_answer"
   | "end"
 
-/** `observation` is the token that stands for a whole observation in the `segments` scope. */
+/**
+ * `observation` is the token that stands for a whole observation in the `segments` scope; `thought` is the state behind a
+ * block that the prompt opened and closed, in place of the policy's own or in front of it.
+ */
 const transitions: Readonly<Record<State, Readonly<Record<string, State>>>> = {
   start: { "<think>": "in_think" },
+  thought: { "<think>": "in_think", "<search>": "in_search", "<answer>": "in_answer" },
   in_think: { "</think>": "after_think" },
   after_think: { "<search>": "in_search", "<answer>": "in_answer" },
   in_search: { "</search>": "after_search" },
@@ -90,8 +96,37 @@ const flawOfFullText = (text: string): string | null => {
   return "flaw" in walked ? walked.flaw : finish(walked.state)
 }
 
+/** What the assistant has said where the prompt ends: chat templates and prefilled prompts put words into its mouth. */
+const assistantsBeginning = (prompt: string): string => {
+  let from = -1
+  for (const mark of prompt.matchAll(TurnMarks.assistantOpening)) from = mark.index + mark[0].length
+  // without marks of turns an instruction that speaks of the tag cannot be told from its use, but at the very end
+  return from === -1 ? /<think>(?:\s*<\/think>)?\s*$/.exec(prompt)?.[0] ?? "" : prompt.slice(from)
+}
+
+/**
+ * The state in which the policy begins. Chat templates of models that always think (DeepSeek-R1, QwQ) open the first
+ * `<think>` themselves, those of models that shall not think (Qwen3) open and close it. For anything else that a prompt
+ * says in the policy's name the policy is not blamed.
+ */
+const beginning = (prompt: string): State => {
+  const walked = walk("start", assistantsBeginning(prompt))
+  const state = "state" in walked ? walked.state : "start"
+  return state === "in_think" ? state : state === "after_think" ? "thought" : "start"
+}
+
+const closesFirst = /^(?:(?!<think>)[^])*<\/think>/
+
 const flawOfParts = (transcript: Transcript): string | null => {
-  let state: State = "start"
+  const found = flawFrom(beginning(transcript.prompt), transcript)
+  const [first] = transcript.parts
+  return found !== null && transcript.prompt === "" && first?._tag === "Policy" && closesFirst.test(first.text)
+    ? `${found} (if the prompt opened <think>, it must be recorded, too)`
+    : found
+}
+
+const flawFrom = (start: State, transcript: Transcript): string | null => {
+  let state = start
   for (const part of transcript.parts) {
     switch (part._tag) {
       case "Policy": {
@@ -119,7 +154,8 @@ const flawOfParts = (transcript: Transcript): string | null => {
  * Why the format is not valid, or `null` when it is: every search preceded by a `<think>` block, every observation
  * followed by one, no text outside the tags, and nothing behind the answer.
  *
- * - `segments`: only the policy's text is judged, an observation is one opaque token.
+ * - `segments`: only the policy's text is judged, an observation is one opaque token. A `<think>` that the prompt ends
+ *   with is the policy's first.
  * - `chatml`: everything behind the first `<|im_start|>assistant` of prompt and response, as the reference does it.
  *
  * @category format

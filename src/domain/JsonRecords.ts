@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import { Result } from "effect"
+import * as Json from "./Json.ts"
 
 /**
  * The text of one record. `line` is the 1-based line on which it begins.
@@ -14,6 +15,8 @@ import { Result } from "effect"
 export interface RawRecord {
   readonly line: number
   readonly text: string
+  /** Why the record may not be what was meant. */
+  readonly caution?: string
 }
 
 /**
@@ -25,6 +28,8 @@ export interface RawRecord {
 export interface Malformed {
   readonly line: number
   readonly flaw: string
+  /** Whether the text lost what was there: nobody can mend it. */
+  readonly lost?: true
 }
 
 /**
@@ -54,9 +59,15 @@ const isBlank = (code: number): boolean => code === 32 || (code >= 9 && code <= 
 const makeLines = (first: number): Splitter => {
   let line = first
   let rest = ""
-  const take = (text: string, out: Array<RawRecord>) => {
+  const takeLine = (text: string, out: Array<RawRecord>) => {
     if (text.trim() !== "") out.push({ line, text })
     line++
+  }
+  const take = (text: string, out: Array<RawRecord>) => {
+    const cr = text.indexOf("\r")
+    if (cr === -1 || cr === text.length - 1) takeLine(text, out)
+    // JSON has no bare carriage return, so one between records ends a line, as Python reads it
+    else for (const part of text.replace(/\r$/, "").split("\r")) takeLine(part, out)
   }
   return {
     push: (text) => {
@@ -174,7 +185,7 @@ const excerpt = (text: string): string => {
 }
 
 /**
- * The JSON value of a record; the failure says why there is none.
+ * The JSON value of a record, integers of 64 bits unrounded (see `Json.parse`); the failure says why there is none.
  *
  * @category decoding
  * @since 0.1.0
@@ -182,10 +193,7 @@ const excerpt = (text: string): string => {
 export const value = (record: RawRecord | Malformed): Result.Result<unknown, string> =>
   "flaw" in record
     ? Result.fail(record.flaw)
-    : Result.try({
-      try: (): unknown => JSON.parse(record.text),
-      catch: (error) =>
-        `no JSON (${
-          error instanceof Error ? error.message : String(error)
-        }); a file holds one JSON object a line or one JSON array: ${excerpt(record.text)}`
-    })
+    : Result.mapError(
+      Json.parse(record.text),
+      (reason) => `no JSON (${reason}); a file holds one JSON object a line or one JSON array: ${excerpt(record.text)}`
+    )

@@ -30,6 +30,18 @@ const ragInstruction =
   "Answer the given question with some potentially useful context. You should analyze the question carefully, evaluate the given context (which may or may not be useful), and then generate an accurate and well-reasoned response. You should first have a reasoning process in mind and then provides the answer. Show your reasoning in <think> </think> tags and return the final answer in <answer> </answer> tags, for example <answer> Beijing </answer>."
 
 /**
+ * What the templates say before they ask.
+ *
+ * @category constants
+ * @since 0.2.0
+ */
+export const instructions: Readonly<Record<Template, string>> = {
+  search: searchInstruction,
+  r1: r1Instruction,
+  rag: ragInstruction
+}
+
+/**
  * The user message for a question, to the letter (spec §2.1), the typo "as your want" included. The question is
  * stripped and ends with a question mark. `documents` fill the context of the `rag` template and are ignored elsewhere.
  * Question and documents are foreign text.

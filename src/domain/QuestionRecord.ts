@@ -5,15 +5,17 @@
  */
 import { Result, Schema } from "effect"
 import type { Document } from "./Document.ts"
+import * as GoldenAnswers from "./GoldenAnswers.ts"
+import { questionIn } from "./PromptQuestion.ts"
 import { renderPrompt, type Template } from "./Protocol.ts"
 import { strip } from "./PythonString.ts"
 import { normalizeQuestion, Question } from "./Question.ts"
-import { at, type Fields, goldenAnswersOf, isFields, kind, optionalString } from "./RecordFields.ts"
+import { at, type Fields, isFields, kind, optionalString, textOf } from "./RecordFields.ts"
 
 const goldIds = (fields: Fields): ReadonlyArray<string> | undefined => {
   const ids = at(fields, "metadata", "gold_ids")
   if (!Array.isArray(ids)) return undefined
-  const names = new Set(ids.flatMap((id) => typeof id === "string" || typeof id === "number" ? [String(id)] : []))
+  const names = new Set(ids.flatMap((id) => textOf(id) ?? []))
   return names.size === 0 ? undefined : [...names]
 }
 
@@ -26,17 +28,35 @@ const hops = (fields: Fields): number | undefined => {
   return match === null ? undefined : Number(match[1])
 }
 
-/** The question inside a rendered prompt of the reference. */
+/** The question inside a rendered prompt: a text, or messages of which the user's last asks. */
 const askedIn = (prompt: unknown): string | undefined => {
+  if (typeof prompt === "string") return questionIn(prompt)
   if (!Array.isArray(prompt)) return undefined
   const contents = prompt.flatMap((message) =>
     isFields(message) && message["role"] === "user" && typeof message["content"] === "string"
       ? [message["content"]]
       : []
   )
-  const match = / Question: (.*?)(?: Context: .*)?$/s.exec(contents.at(-1) ?? "")
-  return match === null ? undefined : strip(match[1] ?? "")
+  return questionIn(contents.at(-1) ?? "")
 }
+
+/**
+ * The fields that {@link fromJson} reads.
+ *
+ * @category constants
+ * @since 0.2.0
+ */
+export const columns: ReadonlyArray<string> = [
+  "id",
+  "question",
+  "golden_answers",
+  "data_source",
+  "prompt",
+  "reward_model",
+  "reward_spec",
+  "extra_info",
+  "metadata"
+]
 
 /**
  * Reads a question from the JSON value of a record, in one of these forms:
@@ -58,15 +78,13 @@ export const fromJson = (
     return Result.fail(`expected an object with "question" and "golden_answers", got ${kind(value)}`)
   }
   return Result.gen(function*() {
-    const goldenAnswers = yield* goldenAnswersOf(value)
+    const goldenAnswers = yield* GoldenAnswers.ofRecord(value)
     const question = (yield* optionalString(value, "question")) ?? askedIn(value["prompt"])
     if (question === undefined) return yield* Result.fail(`"question" is missing`)
     if (strip(question) === "") return yield* Result.fail(`"question" is empty`)
-    const index = at(value, "extra_info", "index")
+    const index = textOf(at(value, "extra_info", "index"))
     const split = at(value, "extra_info", "split")
-    const numbered = typeof index === "number" || typeof index === "string"
-      ? `${typeof split === "string" ? `${split}_` : ""}${index}`
-      : undefined
+    const numbered = index === undefined ? undefined : `${typeof split === "string" ? `${split}_` : ""}${index}`
     const gold = goldIds(value)
     const count = hops(value)
     return new Question({

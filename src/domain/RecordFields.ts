@@ -33,25 +33,46 @@ export const kind = (value: unknown): string =>
     ? "null"
     : Array.isArray(value)
     ? "an array"
+    : value instanceof Date
+    ? "a date"
     : typeof value === "object"
     ? "an object"
-    : `a ${typeof value}`
-
-const isString = (value: unknown): value is string => typeof value === "string"
+    : `a ${typeof value === "bigint" ? "number" : typeof value}`
 
 /**
- * A string, `undefined` where the field is absent or null; numbers are read as strings.
+ * The text of a string or a finite number: ids and answers are written as either. `undefined` for anything else.
+ *
+ * @category getters
+ * @since 0.2.0
+ */
+export const textOf = (value: unknown): string | undefined =>
+  typeof value === "string"
+    ? value
+    : typeof value === "bigint" || (typeof value === "number" && Number.isFinite(value))
+    ? String(value)
+    : undefined
+
+/**
+ * Whether a field is left out: absent, null, or NaN, which pandas writes for null.
+ *
+ * @category predicates
+ * @since 0.2.0
+ */
+export const isMissing = (value: unknown): boolean => value === undefined || value === null || Number.isNaN(value)
+
+/**
+ * A string, `undefined` where the field is missing (see {@link isMissing}); numbers are read as strings.
  *
  * @category decoding
  * @since 0.1.0
  */
 export const optionalString = (fields: Fields, name: string): Result.Result<string | undefined, string> => {
   const value = fields[name]
-  if (value === undefined || value === null) return Result.succeed(undefined)
-  if (typeof value === "string") return Result.succeed(value)
-  return typeof value === "number"
-    ? Result.succeed(String(value))
-    : Result.fail(`"${name}" must be a string, got ${kind(value)}`)
+  if (isMissing(value)) return Result.succeed(undefined)
+  const text = textOf(value)
+  return text === undefined
+    ? Result.fail(`"${name}" must be a string, got ${kind(value)}`)
+    : Result.succeed(text)
 }
 
 /**
@@ -62,25 +83,3 @@ export const optionalString = (fields: Fields, name: string): Result.Result<stri
  */
 export const at = (fields: Fields, ...path: ReadonlyArray<string>): unknown =>
   path.reduce<unknown>((value, name) => (isFields(value) ? value[name] : undefined), fields)
-
-/**
- * Golden answers of a record: `golden_answers` (one string or many), or the reference's `reward_model.ground_truth.target`.
- *
- * @category decoding
- * @since 0.1.0
- */
-export const goldenAnswersOf = (fields: Fields): Result.Result<ReadonlyArray<string>, string> => {
-  const [name, value] = fields["golden_answers"] === undefined
-    ? ["reward_model.ground_truth.target", at(fields, "reward_model", "ground_truth", "target")]
-    : ["golden_answers", fields["golden_answers"]]
-  if (value === undefined) return Result.fail(`"golden_answers" is missing`)
-  if (typeof value === "string") return Result.succeed([value])
-  if (!Array.isArray(value)) {
-    return Result.fail(`"${name}" must be a string or an array of strings, got ${kind(value)}`)
-  }
-  if (value.length === 0) return Result.fail(`"${name}" is empty: there is nothing to grade against`)
-  const answers = value.filter(isString)
-  return answers.length === value.length
-    ? Result.succeed(answers)
-    : Result.fail(`"${name}" must hold strings only, got ${kind(value.find((answer) => !isString(answer)))}`)
-}

@@ -4,9 +4,11 @@
  * @since 0.1.0
  */
 import { Option, Result, Schema } from "effect"
+import * as GoldenAnswers from "./GoldenAnswers.ts"
 import { ScoredTrajectory } from "./Outcome.ts"
+import { questionIn } from "./PromptQuestion.ts"
 import { renderPrompt } from "./Protocol.ts"
-import { at, type Fields, goldenAnswersOf, isFields, kind, optionalString } from "./RecordFields.ts"
+import { at, type Fields, isFields, isMissing, kind, optionalString } from "./RecordFields.ts"
 import { Trajectory } from "./Trajectory.ts"
 import * as Transcript from "./Transcript.ts"
 import { parse } from "./TranscriptParser.ts"
@@ -30,17 +32,21 @@ const decodeMessages = Schema.decodeUnknownOption(Messages)
 
 /** A prompt as text; messages are rendered in ChatML. */
 const promptText = (value: unknown): Result.Result<string | undefined, string> => {
-  if (value === undefined || value === null) return Result.succeed(undefined)
+  if (isMissing(value)) return Result.succeed(undefined)
   if (typeof value === "string") return Result.succeed(value)
   return Option.match(decodeMessages(value), {
     onNone: () =>
       Result.fail(`"prompt" must be a string or an array of {"role","content"} messages, got ${kind(value)}`),
-    onSome: (messages) =>
-      Result.succeed(
-        `${
-          messages.map(({ content, role }) => `<|im_start|>${role}\n${content}<|im_end|>\n`).join("")
-        }<|im_start|>assistant\n`
+    onSome: (messages) => {
+      const turn = ({ content, role }: (typeof messages)[number]) => `<|im_start|>${role}\n${content}`
+      const last = messages.at(-1)
+      // words that are put into the assistant's mouth stay open: the policy goes on with them
+      return Result.succeed(
+        last?.role === "assistant"
+          ? messages.slice(0, -1).map((message) => `${turn(message)}<|im_end|>\n`).join("") + turn(last)
+          : `${messages.map((message) => `${turn(message)}<|im_end|>\n`).join("")}<|im_start|>assistant\n`
       )
+    }
   })
 }
 
@@ -106,7 +112,7 @@ export const fromJson = (value: unknown): Result.Result<Recording, string> => {
   const logged = at(value, "output", "final_response")
   const response = value["response"] ?? logged
   return Result.gen(function*() {
-    const goldenAnswers = yield* goldenAnswersOf(value)
+    const goldenAnswers = yield* GoldenAnswers.ofRecord(value)
     if (typeof response !== "string") {
       return yield* Result.fail(
         response === undefined || response === null
@@ -115,12 +121,13 @@ export const fromJson = (value: unknown): Result.Result<Recording, string> => {
       )
     }
     const prompt = yield* promptText(value["prompt"] ?? at(value, "output", "query"))
+    const transcript = parse(response, { prompt })
     return {
       id: yield* optionalString(value, "id"),
       dataSource: yield* optionalString(value, "data_source"),
-      question: (yield* optionalString(value, "question")) ?? "",
+      question: (yield* optionalString(value, "question")) ?? questionIn(transcript.prompt) ?? "",
       goldenAnswers,
-      transcript: parse(response, { prompt })
+      transcript
     }
   })
 }

@@ -5,7 +5,9 @@
  * @since 0.1.0
  */
 import { Result } from "effect"
-import { contents, type Document, fromContents, type ScoredDocument } from "./Document.ts"
+import { contents, type Document, fromFields, type ScoredDocument } from "./Document.ts"
+import * as LaxJson from "./LaxJson.ts"
+import { type Fields, isFields, textOf } from "./RecordFields.ts"
 
 /**
  * Limits of a server.
@@ -45,11 +47,6 @@ export interface Problem {
   readonly message: string
 }
 
-type Fields = Readonly<Record<string, unknown>>
-
-const isFields = (value: unknown): value is Fields =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
-
 const invalid = (field: string, message: string): Result.Result<never, Problem> =>
   Result.fail({ status: 422, field, message })
 
@@ -71,42 +68,34 @@ const queriesOf = (fields: Fields, { maxQueries }: Limits): Result.Result<Readon
 }
 
 /** Null and 0 mean the server's own number, as in the reference. */
-const topKOf = (value: unknown, { defaultTopK, maxTopK }: Limits): Result.Result<number, Problem> => {
-  if (value === undefined || value === null || value === 0) return Result.succeed(defaultTopK)
-  if (typeof value !== "number" || !Number.isInteger(value) || value < 0) {
-    return invalid("topk", "Input should be a non-negative integer")
-  }
-  return value > maxTopK ? invalid("topk", `Input should be at most ${maxTopK}`) : Result.succeed(value)
+const topKOf = (fields: Fields, field: string, { defaultTopK, maxTopK }: Limits): Result.Result<number, Problem> => {
+  const value = fields[field] ?? 0
+  const topK = LaxJson.integer(value)
+  if (topK === undefined || topK < 0) return invalid(field, "Input should be a non-negative integer")
+  if (topK > maxTopK) return invalid(field, `Input should be at most ${maxTopK}`)
+  return Result.succeed(topK === 0 ? defaultTopK : topK)
 }
 
-const flagOf = (field: string, value: unknown): Result.Result<boolean, Problem> =>
-  value === undefined || value === null
-    ? Result.succeed(false)
-    : typeof value === "boolean"
-    ? Result.succeed(value)
-    : invalid(field, "Input should be a boolean")
+const flagOf = (fields: Fields, field: string): Result.Result<boolean, Problem> => {
+  const flag = LaxJson.boolean(fields[field] ?? false)
+  return flag === undefined ? invalid(field, "Input should be a boolean") : Result.succeed(flag)
+}
 
 /**
  * Reads the body of `POST /retrieve`: `{queries, topk?, return_scores?}` or `{query, topk?, return_scores?}`; other
- * fields are ignored.
+ * fields are ignored. Numbers and truths may be strings, as FastAPI takes them ({@link LaxJson}).
  *
  * @category decoding
  * @since 0.1.0
  */
 export const decodeRetrieve = (json: unknown, limits: Limits): Result.Result<RetrieveRequest, Problem> => {
   if (!isFields(json)) return invalid("", "Input should be an object")
-  return Result.flatMap(
-    queriesOf(json, limits),
-    (queries) =>
-      Result.flatMap(
-        topKOf(json["topk"], limits),
-        (topK) =>
-          Result.map(
-            flagOf("return_scores", json["return_scores"]),
-            (returnScores) => ({ queries, topK, returnScores })
-          )
-      )
-  )
+  return Result.gen(function*() {
+    const queries = yield* queriesOf(json, limits)
+    const topK = yield* topKOf(json, "topk", limits)
+    const returnScores = yield* flagOf(json, "return_scores")
+    return { queries, topK, returnScores }
+  })
 }
 
 /** The reference's document: `{"id", "contents"}`. */
@@ -165,10 +154,7 @@ export interface RerankRequest {
 const documentOf = (value: unknown): Document | undefined => {
   if (!isFields(value)) return undefined
   if ("document" in value) return documentOf(value["document"])
-  const { contents, text, title } = value
-  const id = typeof value["id"] === "string" ? value["id"] : ""
-  if (typeof contents === "string") return fromContents(id, contents)
-  return typeof title === "string" && typeof text === "string" ? { id, title, text } : undefined
+  return fromFields(textOf(value["id"]) ?? "", value)
 }
 
 /**
@@ -181,8 +167,8 @@ export const decodeRerank = (json: unknown, limits: Limits): Result.Result<Reran
   if (!isFields(json)) return invalid("", "Input should be an object")
   return Result.gen(function*() {
     const queries = yield* queriesOf(json, limits)
-    const topK = yield* topKOf(json["rerank_topk"], limits)
-    const returnScores = yield* flagOf("return_scores", json["return_scores"])
+    const topK = yield* topKOf(json, "rerank_topk", limits)
+    const returnScores = yield* flagOf(json, "return_scores")
     const lists = json["documents"]
     if (!Array.isArray(lists) || lists.length !== queries.length) {
       return yield* invalid("documents", "Input should be a list of passages for each query")

@@ -170,8 +170,12 @@ const CriticSection = Schema.Struct({
 })
 
 const EvaluationSection = Schema.Struct({
-  every: Schema.Natural.pipe(described("Steps between evaluations; 0 is never.")),
-  beforeTraining: Schema.Boolean.pipe(described("Whether the run begins with one.")),
+  every: Schema.Natural.pipe(
+    described(
+      "Steps between evaluations, the last of which is behind the last step; 0 is never, not even before the first."
+    )
+  ),
+  beforeTraining: Schema.Boolean.pipe(described("Whether the run begins with one, where there are any.")),
   questions: Schema.NullOr(Count).pipe(described("Number of questions; null is all.")),
   corpus: Schema.NullOr(Schema.String).pipe(
     described("Corpus file that evaluations search with lunr; null searches what the run searches.")

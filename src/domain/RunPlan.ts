@@ -44,6 +44,24 @@ export const maxPolicyTokens = ({ rollout }: RunConfig): number =>
   )
 
 /**
+ * Rollouts of training that are in flight at once, at most.
+ *
+ * @category getters
+ * @since 0.2.0
+ */
+export const sessions = ({ rollout }: RunConfig): number =>
+  Math.min(rollout.concurrency, rollout.prompts * rollout.groupSize) * (1 + rollout.staleness)
+
+/**
+ * Whether the policy is evaluated behind a step (0 is before training).
+ *
+ * @category predicates
+ * @since 0.2.0
+ */
+export const evaluates = ({ evaluation }: RunConfig, step: number, last: boolean): boolean =>
+  evaluation.every > 0 && (step === 0 ? evaluation.beforeTraining : last || step % evaluation.every === 0)
+
+/**
  * Cap of truncated importance sampling, or null: set, or 2 where rollouts may be stale.
  *
  * @category getters

@@ -3,38 +3,174 @@
  *
  * @since 0.1.0
  */
-import { Effect, FileSystem, Path, type PlatformError, type Scope } from "effect"
+import { Effect, FileSystem, Option, Path, type PlatformError, Schema, type Scope } from "effect"
 import { uniqueName } from "./hash.ts"
+import * as SystemReason from "./systemReason.ts"
 
 /**
- * A file in the making: what is written to `temporary` becomes the file at `commit`.
+ * A file could not be written; what was there is there still.
+ *
+ * @category errors
+ * @since 0.2.0
+ */
+export class FileUnwritable extends Schema.TaggedError<FileUnwritable>()("FileUnwritable", {
+  path: Schema.String,
+  reason: Schema.String
+}) {
+  override get message() {
+    return `${this.path}: cannot be written: ${this.reason}`
+  }
+}
+
+/**
+ * The error of writing `path`, in words.
+ *
+ * @category conversions
+ * @since 0.2.0
+ */
+export const unwritable = (path: string) => (error: PlatformError.PlatformError): FileUnwritable =>
+  new FileUnwritable({ path, reason: SystemReason.of(error) })
+
+/**
+ * A file in the making: what is written to `temporary` becomes the file at `commit`. `naming` makes failures of what
+ * writes there failures of the file itself.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Staged {
   readonly temporary: string
-  readonly commit: Effect.Effect<void, PlatformError.PlatformError>
+  /** How to open it: what was open already, such as standard output, may hold something. */
+  readonly flag: "w" | "a"
+  readonly naming: <A, R>(
+    writing: Effect.Effect<A, PlatformError.PlatformError, R>
+  ) => Effect.Effect<A, FileUnwritable, R>
+  readonly commit: Effect.Effect<void, FileUnwritable>
 }
 
 /**
- * Names a temporary file beside `path`, whose directory is created; the end of the scope removes what was not committed.
- * Concurrent writers do not disturb each other: the last commit wins. `maker` becomes part of the temporary name.
+ * @category models
+ * @since 0.2.0
+ */
+export interface StageOptions {
+  /** Becomes part of the temporary name. */
+  readonly maker?: string | undefined
+  /**
+   * Whether the content reaches the disk before the file takes its place, so that it outlives a loss of power. Default
+   * true; caches need it not.
+   */
+  readonly durable?: boolean | undefined
+}
+
+/** Bytes that the name of a temporary file has at most: file systems take 255, and an ending may be added to it. */
+const longestName = 240
+
+/**
+ * How the names of temporary files of `name` begin: with as much of it as leaves room for so many further bytes.
+ *
+ * @category getters
+ * @since 0.2.0
+ */
+export const prefixFor = (name: string, suffix: number): string => {
+  let prefix = name
+  while (Buffer.byteLength(prefix) + suffix > longestName) prefix = prefix.slice(0, -1)
+  return prefix
+}
+
+/** Symbolic links that are followed at most, as Linux has it. */
+const mostLinks = 40
+
+/** Where a file really lies: a link stays one, and what it names is replaced, even where that is not there yet. */
+const target = Effect.fnUntraced(function*(path: string) {
+  const fs = yield* FileSystem.FileSystem
+  const paths = yield* Path.Path
+  let current = path
+  for (let followed = 0; followed < mostLinks; followed++) {
+    const link = yield* Effect.option(fs.readLink(current))
+    if (Option.isNone(link)) return current
+    current = paths.resolve(paths.dirname(current), link.value)
+  }
+  return current
+})
+
+/** What lies at a path, if anything. */
+const found = Effect.fnUntraced(function*(path: string) {
+  const fs = yield* FileSystem.FileSystem
+  return yield* fs.stat(path).pipe(
+    Effect.map(Option.some),
+    Effect.catchIf(
+      (error) => error.reason._tag === "NotFound",
+      () => Effect.succeed(Option.none<FileSystem.File.Info>())
+    )
+  )
+})
+
+/**
+ * Whether a path is a name under which the system hands out what is open already: terminals, pipes, standard output.
+ *
+ * @category predicates
+ * @since 0.2.0
+ */
+export const isOpenAlready = (path: string): boolean => /^\/(dev|proc)\//.test(path)
+
+/**
+ * Opens a temporary file beside `path`, whose directory is created; the end of the scope removes what was not committed.
+ * Concurrent writers do not disturb each other: the last commit wins. A file that is replaced keeps its permissions, a
+ * symbolic link goes on naming the file. What is no file, such as a pipe, is written as it is.
  *
  * @category writing
  * @since 0.1.0
  */
 export const stage = Effect.fnUntraced(function*(
   path: string,
-  maker?: string
-): Effect.fn.Return<Staged, PlatformError.PlatformError, FileSystem.FileSystem | Path.Path | Scope.Scope> {
+  options?: StageOptions
+): Effect.fn.Return<Staged, FileUnwritable, FileSystem.FileSystem | Path.Path | Scope.Scope> {
   const fs = yield* FileSystem.FileSystem
   const paths = yield* Path.Path
-  yield* fs.makeDirectory(paths.dirname(path), { recursive: true })
-  const temporary = [path, ...(maker === undefined ? [] : [maker]), uniqueName(), "tmp"].join(".")
+  const naming = <A, R>(writing: Effect.Effect<A, PlatformError.PlatformError, R>) =>
+    Effect.mapError(writing, unwritable(path))
+  if (path === "") return yield* new FileUnwritable({ path: "\"\"", reason: "a file needs a name" })
+  const before = yield* naming(found(path))
+  const type = Option.map(before, (info) => info.type)
+  if (Option.contains(type, "Directory") || /[/\\]$/.test(path)) {
+    return yield* new FileUnwritable({ path, reason: "this is a directory, a file is needed" })
+  }
+  if (Option.exists(type, (type) => type !== "File") || isOpenAlready(paths.resolve(path))) {
+    return { temporary: path, flag: "a", naming, commit: Effect.void }
+  }
+  // a file that is write-protected stays, though its directory would let another take its place
+  if (Option.isSome(before)) yield* naming(fs.access(path, { writable: true }))
+  const real = yield* target(path)
+  const directory = paths.dirname(real)
+  yield* naming(fs.makeDirectory(directory, { recursive: true }))
+  const suffix = ["", ...(options?.maker === undefined ? [] : [options.maker]), uniqueName(), "tmp"].join(".")
+  const temporary = paths.join(directory, `${prefixFor(paths.basename(real), suffix.length)}${suffix}`)
   yield* Effect.addFinalizer(() => Effect.ignore(fs.remove(temporary, { force: true })))
-  return { temporary, commit: fs.rename(temporary, path) }
+  const mode = Option.match(before, { onNone: () => undefined, onSome: (info) => info.mode & 0o777 | 0o600 })
+  // what cannot be written is known before any work
+  yield* naming(Effect.scoped(fs.open(temporary, { flag: "wx", mode })))
+
+  const commit = Effect.gen(function*() {
+    if (options?.durable !== false) {
+      yield* Effect.scoped(Effect.flatMap(fs.open(temporary, { flag: "r+" }), (file) => file.sync))
+    }
+    if (Option.isSome(before)) yield* Effect.ignore(fs.chmod(temporary, before.value.mode & 0o7777))
+    yield* fs.rename(temporary, real).pipe(
+      // a file that a container was given by itself cannot be renamed over
+      Effect.catchIf((error) => error.reason._tag === "Busy", () => fs.copyFile(temporary, real))
+    )
+  })
+  return { temporary, flag: "w", naming, commit: naming(commit) }
 })
+
+/**
+ * Fails where a file could not be written: to be asked before long work whose result goes there.
+ *
+ * @category guards
+ * @since 0.2.0
+ */
+export const check = (path: string): Effect.Effect<void, FileUnwritable, FileSystem.FileSystem | Path.Path> =>
+  Effect.scoped(Effect.asVoid(stage(path)))
 
 /**
  * Writes a text file atomically.
@@ -42,9 +178,9 @@ export const stage = Effect.fnUntraced(function*(
  * @category writing
  * @since 0.1.0
  */
-export const writeString = Effect.fnUntraced(function*(path: string, content: string) {
+export const writeString = Effect.fnUntraced(function*(path: string, content: string, options?: StageOptions) {
   const fs = yield* FileSystem.FileSystem
-  const { commit, temporary } = yield* stage(path)
-  yield* fs.writeFileString(temporary, content)
+  const { commit, flag, naming, temporary } = yield* stage(path, options)
+  yield* naming(fs.writeFileString(temporary, content, { flag }))
   yield* commit
 }, Effect.scoped)

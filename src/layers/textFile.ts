@@ -5,11 +5,13 @@
  */
 // gzip needs Node's zlib, and a file that feeds it is best read by Node too.
 // @effect-diagnostics nodeBuiltinImport:off
-import { Schema, Stream } from "effect"
+import { Effect, Schema, Stream } from "effect"
 import { createReadStream } from "node:fs"
 import { open } from "node:fs/promises"
 import { pipeline } from "node:stream"
 import { createGunzip } from "node:zlib"
+import * as SystemReason from "./systemReason.ts"
+import * as Utf8 from "./utf8.ts"
 
 /**
  * A file could not be read.
@@ -26,28 +28,8 @@ export class FileUnreadable extends Schema.TaggedError<FileUnreadable>()("FileUn
   }
 }
 
-const reasons: Readonly<Record<string, string>> = {
-  ENOENT: "there is no such file",
-  EISDIR: "this is a directory, a file is needed",
-  EACCES: "permission denied",
-  Z_BUF_ERROR: "the gzip stream ends too early: the file is cut off",
-  Z_DATA_ERROR: "the gzip stream is damaged"
-}
-
-/**
- * Why a file could not be opened or read, in words, where the cause is one of the usual ones.
- *
- * @category getters
- * @since 0.1.0
- */
-export const reasonOf = (cause: unknown): string | undefined =>
-  cause instanceof Error && "code" in cause ? reasons[String(cause.code)] : undefined
-
 const unreadable = (path: string) => (cause: unknown): FileUnreadable =>
-  new FileUnreadable({
-    path,
-    reason: reasonOf(cause) ?? (cause instanceof Error ? cause.message : String(cause))
-  })
+  new FileUnreadable({ path, reason: SystemReason.of(cause) })
 
 /** Whether the file begins with gzip's magic bytes, whatever its name is. */
 const isGzip = async (path: string): Promise<boolean> => {
@@ -68,10 +50,67 @@ async function* read(path: string): AsyncGenerator<Uint8Array> {
 }
 
 /**
- * The text of a file in pieces of about 256 KiB.
+ * The bytes of a file, decompressed where it is gzip, in pieces of about 256 KiB.
+ *
+ * @category constructors
+ * @since 0.2.0
+ */
+export const bytes = (path: string): Stream.Stream<Uint8Array, FileUnreadable> =>
+  Stream.suspend(() => Stream.fromAsyncIterable(read(path), unreadable(path)))
+
+const hint = "Is the file in another encoding? iconv -f ENCODING -t UTF-8 OLD > NEW"
+
+/**
+ * Decodes bytes as UTF-8. What is none is read as U+FFFD, told in a warning with the line of the first such byte, and
+ * counted in another one at the end. Bytes that are no text at all, or UTF-16, are a failure. `name` stands in messages.
+ *
+ * @category combinators
+ * @since 0.2.0
+ */
+export const decode =
+  (name: string) => <E, R>(bytes: Stream.Stream<Uint8Array, E, R>): Stream.Stream<string, E | FileUnreadable, R> =>
+    Stream.suspend(() => {
+      const utf8 = Utf8.decoder()
+      /** The beginning, until there is enough of it to tell what it is. */
+      let head: Uint8Array | undefined = new Uint8Array()
+      let lines = 0
+      const tell = Effect.fnUntraced(function*({ broken, text }: Utf8.Piece) {
+        const [line] = broken
+        if (lines === 0 && line !== undefined) {
+          yield* Effect.logWarning(`${name}:${line}: bytes that are no UTF-8 are read as \uFFFD. ${hint}`)
+        }
+        lines += broken.length
+        return text
+      })
+      const begin = (bytes: Uint8Array) => {
+        head = undefined
+        const reason = Utf8.noText(bytes)
+        return reason === undefined
+          ? tell(utf8.push(bytes))
+          : Effect.fail(new FileUnreadable({ path: name, reason }))
+      }
+      const push = (piece: Uint8Array) => {
+        if (head === undefined) return tell(utf8.push(piece))
+        head = Buffer.concat([head, piece])
+        return head.length < Utf8.headLength ? Effect.succeed("") : begin(head)
+      }
+      const end = Effect.gen(function*() {
+        const text = (head === undefined ? "" : yield* begin(head)) + (yield* tell(utf8.end()))
+        if (lines > 1) yield* Effect.logWarning(`${name}: ${lines} lines hold bytes that are no UTF-8`)
+        return text
+      })
+      return bytes.pipe(
+        Stream.mapEffect(push),
+        Stream.concat(Stream.fromEffect(end)),
+        Stream.filter((text) => text !== "")
+      )
+    })
+
+/**
+ * The text of a file in pieces of about 256 KiB, decoded by {@link decode}.
  *
  * @category constructors
  * @since 0.1.0
  */
 export const stream = (path: string): Stream.Stream<string, FileUnreadable> =>
-  Stream.suspend(() => Stream.fromAsyncIterable(read(path), unreadable(path)).pipe(Stream.decodeText()))
+  Stream.suspend(() => bytes(path).pipe(decode(path)))

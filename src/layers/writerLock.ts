@@ -12,6 +12,7 @@ import { DateTime, Effect, FileSystem, Option, Path, type PlatformError, Schema,
 import { rmdir } from "node:fs/promises"
 import { uniqueName } from "./hash.ts"
 import * as ProcessIdentity from "./processIdentity.ts"
+import * as SystemReason from "./systemReason.ts"
 
 /**
  * Somebody else writes there.
@@ -165,7 +166,7 @@ export const acquire = Effect.fn("WriterLock.acquire")(function*(
 ): Effect.fn.Return<void, InUse | LockUnavailable, Requirements | Scope.Scope> {
   const { dirname } = yield* Path.Path
   const unavailable = (error: PlatformError.PlatformError) =>
-    new LockUnavailable({ path: file, reason: `the lock cannot be written (${error.message})` })
+    new LockUnavailable({ path: file, reason: `the lock cannot be written: ${SystemReason.of(error)}` })
   yield* Effect.mapError(directory(dirname(file)), unavailable)
   const holder: Holder = {
     ...yield* ProcessIdentity.own,

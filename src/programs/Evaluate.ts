@@ -115,14 +115,15 @@ const wholeBatches = <E, R>(questions: Stream.Stream<Question, E, R>): Stream.St
 
 /**
  * Rolls out every question `groupSize` times and averages. Every question counts; with `compat.evalDropLast` the last
- * incomplete batch does not, as in the reference (quirk Q14).
+ * incomplete batch does not, as in the reference (quirk Q14). `onOutcome` is told how many rollouts have ended.
  *
  * @category programs
  * @since 0.1.0
  */
 export const run = <E, R>(
   questions: Stream.Stream<Question, E, R>,
-  options?: Partial<Rollout.Options>
+  options?: Partial<Rollout.Options>,
+  onOutcome: (ended: number) => Effect.Effect<void> = () => Effect.void
 ): Effect.Effect<Evaluation, E, R | Policy | Retriever | Tokenizer> =>
   Effect.suspend(() => {
     const compat = options?.compat ?? Rollout.defaults.compat
@@ -133,13 +134,15 @@ export const run = <E, R>(
     const hops = new Map<string, Tally>()
     const failures: Record<string, number> = {}
     let failed = 0
+    let ended = 0
     return Rollout.outcomes(Rollout.instances(evaluated, "eval/"), options).pipe(
       Stream.runForEach((outcome) =>
-        Effect.sync(() => {
+        Effect.suspend(() => {
+          const told = onOutcome(++ended)
           if (outcome._tag === "Failed") {
             failed++
             failures[outcome.error._tag] = (failures[outcome.error._tag] ?? 0) + 1
-            return
+            return told
           }
           const { trajectory } = outcome
           const prediction = extractAnswer(Transcript.fromSegments(trajectory.segments), scope)
@@ -147,6 +150,7 @@ export const run = <E, R>(
           tallyOf(dataSources, trajectory.question.dataSource).add(trajectory, prediction)
           const { hops: count } = trajectory.question
           if (count !== undefined) tallyOf(hops, String(count)).add(trajectory, prediction)
+          return told
         })
       ),
       Effect.map(() => ({

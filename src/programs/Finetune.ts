@@ -9,6 +9,7 @@ import { Effect, Option, Schema, Stream } from "effect"
 import { AdamW } from "../domain/AdamW.ts"
 import * as Batch from "../domain/Batch.ts"
 import type { Demonstration, Piece } from "../domain/Demonstration.ts"
+import * as Differences from "../domain/Differences.ts"
 import * as LearningRate from "../domain/LearningRate.ts"
 import { negativeLogLikelihood } from "../domain/Loss.ts"
 import * as Prng from "../domain/Prng.ts"
@@ -17,7 +18,7 @@ import { type CheckpointError, Checkpoints } from "../services/Checkpoints.ts"
 import { type LearnerError, Optimizer } from "../services/Optimizer.ts"
 import { Policy, type PolicyError } from "../services/Policy.ts"
 import { type ChatTemplateError, Tokenizer } from "../services/Tokenizer.ts"
-import { NothingToDo, ResumeConflict } from "./train/State.ts"
+import { NothingToDo, ResumeConflict, ResumeMismatch } from "./train/State.ts"
 
 /**
  * The tokens of a demonstration, shape `[tokens]`; `weights` is 1 where the policy wrote them and 0 elsewhere.
@@ -183,12 +184,9 @@ const restore = Effect.fnUntraced(function*(plan: Plan) {
   if (Option.isNone(latest)) return 0
   const { blobs, state } = yield* checkpoints.load(latest.value)
   const saved = yield* Effect.option(decodeSaved(state))
-  if (Option.isNone(saved)) return yield* new ResumeConflict({ keys: ["everything: it was no fine-tuning"] })
-  const before = saved.value.plan
-  const keys = (Object.keys(plan) as ReadonlyArray<keyof Plan>).filter((key) =>
-    JSON.stringify(before[key]) !== JSON.stringify(plan[key])
-  )
-  if (keys.length > 0) return yield* new ResumeConflict({ keys })
+  if (Option.isNone(saved)) return yield* new ResumeMismatch({ path: latest.value.path, expected: "a fine-tuning" })
+  const differences = Differences.between(saved.value.plan, plan)
+  if (differences.length > 0) return yield* new ResumeConflict({ differences })
   yield* (yield* Optimizer).restore({ info: saved.value.learner, blobs })
   return saved.value.step
 })
@@ -204,7 +202,7 @@ export const run = (
   options: Options
 ): Stream.Stream<
   StepReport,
-  LearnerError | CheckpointError | ResumeConflict | NothingToDo,
+  LearnerError | CheckpointError | ResumeConflict | ResumeMismatch | NothingToDo,
   Optimizer | Checkpoints
 > =>
   Stream.unwrap(Effect.gen(function*() {

@@ -8,6 +8,7 @@
 import { Effect, Option, Schema, Stream } from "effect"
 import type { AdamW } from "../domain/AdamW.ts"
 import * as Batch from "../domain/Batch.ts"
+import * as Differences from "../domain/Differences.ts"
 import * as LearningRate from "../domain/LearningRate.ts"
 import { negativeLogLikelihood } from "../domain/Loss.ts"
 import * as Pretraining from "../domain/world/Pretraining.ts"
@@ -16,7 +17,7 @@ import type { Vocabulary } from "../domain/world/Vocabulary.ts"
 import { type CheckpointError, Checkpoints } from "../services/Checkpoints.ts"
 import { type LearnerError, Optimizer } from "../services/Optimizer.ts"
 import type * as Rollout from "./Rollout.ts"
-import { NothingToDo, ResumeConflict } from "./train/State.ts"
+import { NothingToDo, ResumeConflict, ResumeMismatch } from "./train/State.ts"
 
 export { measure, type Measurement, type MeasureOptions, readingAccuracy } from "./pretrain/Measure.ts"
 
@@ -112,7 +113,7 @@ export const run = (
   options: Options
 ): Stream.Stream<
   StepReport,
-  LearnerError | CheckpointError | ResumeConflict | NothingToDo,
+  LearnerError | CheckpointError | ResumeConflict | ResumeMismatch | NothingToDo,
   Optimizer | Checkpoints
 > =>
   Stream.unwrap(Effect.gen(function*() {
@@ -180,9 +181,9 @@ const restore = Effect.fnUntraced(function*(plan: PretrainingPlan.Plan) {
   if (Option.isNone(latest)) return 0
   const { blobs, state } = yield* checkpoints.load(latest.value)
   const saved = yield* Effect.option(decodeSaved(state))
-  if (Option.isNone(saved)) return yield* new ResumeConflict({ keys: ["everything: it was no pretraining"] })
-  const keys = PretrainingPlan.differences(saved.value.plan, plan)
-  if (keys.length > 0) return yield* new ResumeConflict({ keys })
+  if (Option.isNone(saved)) return yield* new ResumeMismatch({ path: latest.value.path, expected: "a pretraining" })
+  const differences = Differences.between(saved.value.plan, plan)
+  if (differences.length > 0) return yield* new ResumeConflict({ differences })
   const optimizer = yield* Optimizer
   yield* optimizer.restore({ info: saved.value.learner, blobs })
   return saved.value.step

@@ -21,7 +21,9 @@ export class RecordInvalid extends Schema.TaggedError<RecordInvalid>()("RecordIn
   path: Schema.String,
   /** 1-based line on which the record begins. */
   line: Schema.Natural,
-  reason: Schema.String
+  reason: Schema.String,
+  /** Whether the recording lost what was there, so that the record can only be left out. */
+  lost: Schema.optionalKey(Schema.Literal(true))
 }) {
   override get message() {
     return `${this.path}:${this.line}: ${this.reason}`
@@ -70,12 +72,35 @@ export const gradeRecord = (
       { id: String(record.line), dataSource: options.dataSource }
     )
   })
-  return Result.mapError(graded, (reason) => new RecordInvalid({ path: options.path, line: record.line, reason }))
+  return Result.mapError(graded, (reason) =>
+    new RecordInvalid({
+      path: options.path,
+      line: record.line,
+      reason,
+      ...("lost" in record && { lost: true as const })
+    }))
+}
+
+/** Warns of the first record that may not be what was meant, and counts the others. */
+const makeCautions = (path: string) => {
+  let count = 0
+  return {
+    see: (records: ReadonlyArray<JsonRecords.RawRecord | JsonRecords.Malformed>) => {
+      const doubtful = records.flatMap((record) =>
+        "caution" in record && record.caution !== undefined ? [`${path}:${record.line}: ${record.caution}`] : []
+      )
+      const first = count === 0 ? doubtful[0] : undefined
+      count += doubtful.length
+      return first === undefined ? Effect.void : Effect.logWarning(first)
+    },
+    end: Effect.suspend(() => count > 1 ? Effect.logWarning(`${path}: this is so of ${count} samples`) : Effect.void)
+  }
 }
 
 /**
- * Grades the records of a text (JSON lines, one JSON array, or a training log of Search-R1) as it arrives, in order, in batches as large as the pieces
- * of text. A record that cannot be graded is a failure in the batch and ends nothing.
+ * Grades the records of a text (JSON lines, one JSON array, or a training log of Search-R1) as it arrives, in order, in
+ * batches as large as the pieces of text. A record that cannot be graded is a failure in the batch and ends nothing; one
+ * that may not be what was meant is told in a warning.
  *
  * @category grading
  * @since 0.1.0
@@ -86,12 +111,14 @@ export const batches = <E, R>(
 ): Stream.Stream<ReadonlyArray<Result.Result<ScoreSummary.Item, RecordInvalid>>, E, R> =>
   Stream.suspend(() => {
     const splitter = TrainingLog.make()
-    const gradeAll = (records: ReadonlyArray<JsonRecords.RawRecord | JsonRecords.Malformed>) =>
-      records.map((record) => gradeRecord(record, options))
+    const cautions = makeCautions(options.path)
     return text.pipe(
-      Stream.map((piece) => gradeAll(splitter.push(piece))),
-      Stream.concat(Stream.sync(() => gradeAll(splitter.end()))),
-      Stream.filter((batch) => batch.length > 0)
+      Stream.map((piece) => splitter.push(piece)),
+      Stream.concat(Stream.sync(() => splitter.end())),
+      Stream.filter((records) => records.length > 0),
+      Stream.tap(cautions.see),
+      Stream.map((records) => records.map((record) => gradeRecord(record, options))),
+      Stream.concat(Stream.fromEffectDrain(cautions.end))
     )
   })
 
@@ -111,7 +138,10 @@ export interface Source<E, R> extends Omit<Options, "scopes"> {
  */
 export interface RunOptions<E, R> {
   readonly scopes: Scopes
-  /** Whether records that cannot be graded are counted and skipped instead of ending the run. */
+  /**
+   * Whether records that cannot be graded are counted and skipped instead of ending the run, as those are whose recording
+   * lost what was there.
+   */
   readonly skipBad: boolean
   /** Takes the items of a batch, in order, before the next batch is read. */
   readonly onItems: (items: ReadonlyArray<ScoreSummary.Item>) => Effect.Effect<void, E, R>
@@ -150,7 +180,7 @@ export const run = Effect.fn("Score.run")(function*<E, R, E2, R2>(
       if (Result.isSuccess(result)) {
         tally.add(result.success)
         items.push(result.success)
-      } else if (options.skipBad) {
+      } else if (options.skipBad || result.failure.lost === true) {
         skipped++
         yield* options.onSkipped(result.failure)
       } else {

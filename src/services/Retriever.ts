@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { Context, Effect, Metric, Schema } from "effect"
+import { Context, Effect, Layer, Metric, Schema, type Scope } from "effect"
 import type { ScoredDocument } from "../domain/Document.ts"
 
 /**
@@ -234,5 +234,19 @@ export class Retriever extends Context.Service<Retriever, {
             ? Effect.fail(new RetrieverUnexpectedShape({ retriever: name, reason: "no result for the query" }))
             : Effect.succeed(documents))
     })
+  }
+
+  /**
+   * A layer that puts something around the retriever that it is provided with. Effect builds a layer once in a program
+   * and shares it; this one is built wherever it is provided, for with another retriever inside it is another one. So
+   * one value may stand around several engines, and around itself. The layer that `Layer.provide` makes of it and an
+   * engine is shared as any other.
+   *
+   * @since 0.2.0
+   */
+  static decorate<E = never, R = never>(
+    make: (inner: Retriever["Service"]) => Effect.Effect<Retriever["Service"], E, R>
+  ): Layer.Layer<Retriever, E, Retriever | Exclude<R, Scope.Scope>> {
+    return Layer.fresh(Layer.effect(Retriever, Effect.flatMap(Retriever, make)))
   }
 }

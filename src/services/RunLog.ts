@@ -83,14 +83,15 @@ export class RunLog extends Context.Service<RunLog, {
   metrics(record: MetricsRecord): Effect.Effect<void, RunLogError>
   trajectory(record: TrajectoryRecord): Effect.Effect<void, RunLogError>
   event(event: string, detail: Schema.Json): Effect.Effect<void, RunLogError>
-  /** Removes the metrics and trajectories of steps after `step`: what a resumed run is about to write again; -1 removes all. */
-  rewind(step: number): Effect.Effect<void, RunLogError>
   readonly readMetrics: Stream.Stream<MetricsRecord, RunLogError>
   readonly readTrajectories: Stream.Stream<TrajectoryRecord, RunLogError>
   readonly readEvents: Stream.Stream<EventRecord, RunLogError>
   /**
    * Takes back what was recorded behind a step, so that a run which resumes there records it anew: metrics and
-   * trajectories from the first record of a later step on. Events stay.
+   * trajectories from the first record of a later step on; -1 takes all. `trajectories` is the step of the trajectories
+   * where it is another one. Events stay.
    */
-  rewind(step: number): Effect.Effect<void, RunLogError>
+  rewind(step: number, options?: { readonly trajectories?: number | undefined }): Effect.Effect<void, RunLogError>
+  /** Forces what was appended to the disk, so that not even a machine that loses its power forgets it. */
+  readonly sync: Effect.Effect<void, RunLogError>
 }>()("effect-search-r1/services/RunLog") {}

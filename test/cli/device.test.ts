@@ -125,7 +125,10 @@ describe("search-r1 device", () => {
         yield* fs.writeFileString(`${root}/file`, "")
         const own = ConfigProvider.layer(ConfigProvider.fromUnknown({ SEARCH_R1_CACHE: `${root}/file/cache` }))
         const error = yield* Effect.flip(run("install", "tensorflow").pipe(Effect.provide(own)))
-        assert.include(error.message, `${root}/file/cache cannot be written (ENOTDIR). Set SEARCH_R1_CACHE`)
+        assert.include(
+          error.message,
+          `${root}/file/cache cannot be written: a part of this path is a file, where a directory is needed. Set SEARCH_R1_CACHE`
+        )
       }).pipe(Effect.scoped, Effect.provide([NodeServices.layer, TestConsole.layer]))
   )
 })

@@ -210,7 +210,7 @@ describe("search-r1 index", () => {
             const error = yield* Effect.flip(run(["build", corpus, "--engine", engine, "--out", path]))
             assert.match(error.message, message)
           }
-          assert.match((yield* Effect.flip(run(["build", corpus, "--out", corpus]))).message, /another file/)
+          assert.match((yield* Effect.flip(run(["build", corpus, "--out", corpus]))).message, /would overwrite/)
           assert.deepStrictEqual(yield* fs.readDirectory(directory, { recursive: true }), before)
         })
       )

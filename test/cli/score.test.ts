@@ -132,6 +132,38 @@ describe("score", () => {
       assert.include(yield* message(bad, "--out", `${bad}/items.jsonl`), "cannot be written")
     }).pipe(Effect.provide(NodeServices.layer)))
 
+  it.effect("leaves out samples of a log whose golden answers NumPy shortened, and says so", () =>
+    Effect.gen(function*() {
+      const sample = (golden: string, answer: string) =>
+        `${
+          "-".repeat(32)
+        }\nGolden answers: ${golden}\nExtracted answer: ${answer}\nSolution string: <answer>${answer}</answer>\n`
+      const shortened = sample("['a0' 'a1' 'a2' ... 'a97' 'a98' 'a99']", "a50")
+      const log = yield* file("train.log", `${shortened}${sample("['x']", "x")}`)
+      const out = `${log}.items`
+      yield* run(log, "--json", "--out", out)
+      const { skipped, total } = yield* report
+      assert.deepStrictEqual([skipped, total.n, total.em], [1, 1, 1])
+      assert.deepStrictEqual((yield* items(out)).map(({ prediction }) => prediction), ["x"])
+      assert.match(
+        (yield* TestConsole.errorLines).join("\n"),
+        /skipped .*train\.log:2: the golden answers were printed/
+      )
+      assert.include(yield* message(yield* file("lost.log", shortened)), "none of 1 records can be scored")
+    }).pipe(Effect.provide(NodeServices.layer)))
+
+  it.effect("keeps ids of 64 bits", () =>
+    Effect.gen(function*() {
+      const line = (id: string) => `{"id":${id},"golden_answers":[1998],"response":"<answer>1998</answer>"}\n`
+      const input = yield* file("in.jsonl", line("1161888007138312193") + line("1161888007138312192"))
+      const out = `${input}.items`
+      yield* run(input, "--out", out)
+      assert.deepStrictEqual((yield* items(out)).map(({ em, id }) => [id, em]), [
+        ["1161888007138312193", 1],
+        ["1161888007138312192", 1]
+      ])
+    }).pipe(Effect.provide(NodeServices.layer)))
+
   const recorded = "search-r1/trajectories/bamboogle_instruct.json.gz"
   it.effect.skipIf(!hasShared(recorded))(
     "equals the stored scores of ../shared/data's 125 trajectories",

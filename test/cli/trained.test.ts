@@ -175,8 +175,16 @@ layer(Tiny.layer, { excludeTestServices: true, timeout: "60 seconds" })("command
 
         assert.include(
           (yield* listing(["export", run, run, "--overwrite"])).error,
+          "/config.json, which this command reads"
+        )
+        const foreign = `${runs}/../exported/foreign`
+        yield* fs.makeDirectory(foreign, { recursive: true })
+        yield* fs.writeFileString(`${foreign}/config.json`, "{}")
+        assert.include(
+          (yield* listing(["export", run, foreign, "--overwrite"])).error,
           "holds a config.json that belongs to no model"
         )
+        assert.strictEqual(yield* fs.readFileString(`${foreign}/config.json`), "{}")
         assert.include((yield* listing(["export", world, target])).error, "is no run")
         assert.include(
           (yield* listing(["export", run, `${target}2`, "--checkpoint", "7"])).error,

@@ -91,5 +91,22 @@ export const runLogContract = (name: string, fresh: () => Layer.Layer<RunLog, Ru
           assert.strictEqual((yield* Stream.runCollect(log.readEvents)).length, 5)
         })
       ))
+
+    it.effect("rewinds metrics and trajectories to steps of their own", () =>
+      withLog((log) =>
+        Effect.gen(function*() {
+          for (let step = 0; step < 4; step++) {
+            yield* log.metrics({ step, metrics: {} })
+            yield* log.trajectory({ step, scored: randomScored(`rewind/${step}`, "p", 0) })
+          }
+          yield* log.sync
+          yield* log.rewind(1, { trajectories: 2 })
+          assert.deepStrictEqual((yield* Stream.runCollect(log.readMetrics)).map(({ step }) => step), [0, 1])
+          assert.deepStrictEqual((yield* Stream.runCollect(log.readTrajectories)).map(({ step }) => step), [0, 1, 2])
+          yield* log.rewind(-1)
+          assert.deepStrictEqual(yield* Stream.runCollect(log.readMetrics), [])
+          assert.deepStrictEqual(yield* Stream.runCollect(log.readTrajectories), [])
+        })
+      ))
   })
 }

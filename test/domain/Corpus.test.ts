@@ -19,6 +19,24 @@ describe("Corpus", () => {
     assert.deepStrictEqual(read("{\"id\":\"\",\"contents\":\"\"}"), { id: "", title: "", text: "" })
   })
 
+  it("keeps ids of 64 bits apart", () => {
+    const read = (id: string) => Result.getOrThrow(Corpus.parseLine(`{"id":${id},"contents":"T\\nx"}`)).id
+    for (const id of ["1161888007138312192", "1161888007138312193", "9007199254740993", "18446744073709551615"]) {
+      assert.strictEqual(read(id), id)
+    }
+  })
+
+  it.each([
+    [{ contents: "\"T\"\nx", title: "short", text: "stub" }, { title: "\"T\"", text: "x" }],
+    // the same and more exactly: a title may hold a line break
+    [{ contents: "a\nb\nx", title: "a\nb", text: "x" }, { title: "a\nb", text: "x" }],
+    [{ contents: " ", title: "T", text: "x" }, { title: "T", text: "x" }],
+    [{ contents: null, title: "T", text: "x" }, { title: "T", text: "x" }],
+    [{ contents: "C\nx", title: null, text: 7 }, { title: "C", text: "x" }]
+  ])("reads contents beside title and text, as the reference does: %j", (fields, expected) => {
+    assert.deepStrictEqual(Result.getOrThrow(Corpus.fromJson({ id: "1", ...fields })), { id: "1", ...expected })
+  })
+
   it.each([
     ["{\"id\":\"1\",", "no JSON"],
     ["", "no JSON"],

@@ -69,6 +69,12 @@ describe("reference scope", () => {
     ) assert.isNotNull(compute(response, Presets.reference).flaw)
   })
 
+  it("sees a thought that a ChatML prompt opens", () => {
+    const flaw = (response: string) => compute(response, Presets.reference, ["Paris"], `${prompt}<think>\n`).flaw
+    assert.isNull(flaw("a</think><answer>Paris</answer>"))
+    assert.isNotNull(flaw("<think>a</think><answer>Paris</answer>"))
+  })
+
   it("is never valid without a ChatML marker (Q22)", () => {
     const row = compute(
       "<think>a</think><answer>Paris</answer>",
@@ -127,6 +133,59 @@ describe("fixed scope", () => {
         `${search("a <search> b <answer>")}<think>b</think><answer>Paris</answer>`
       ]
     ) assert.strictEqual(FormatReward.total(compute(response, Presets.fixed)), 1)
+  })
+
+  const asked = Protocol.renderPrompt("search", "capital of France?")
+  /** Prompts that open `<think>` themselves, or put other words into the policy's mouth before it. */
+  const opening = [
+    `<｜begin▁of▁sentence｜><｜User｜>${asked}<｜Assistant｜><think>\n`,
+    `${prompt}<think>\n`,
+    `${prompt}<think>`,
+    `<start_of_turn>user\n${asked}<end_of_turn>\n<start_of_turn>model\n<think>\n\n`,
+    `[INST] ${asked}[/INST]<think>\nOkay, so`,
+    `User: ${asked}Assistant: Let me solve this step by step.\n<think>`
+  ]
+
+  it.each(opening)("begins in the thought that the prompt opens: %j", (before) => {
+    const valid = (response: string) => compute(response, Presets.fixed, ["Paris"], before).flaw === null
+    assert.isTrue(valid("a</think><answer>Paris</answer>"))
+    assert.isTrue(
+      valid("a</think><search>q</search>\n\n<information>x</information>\n\n<think>b</think><answer>x</answer>")
+    )
+    assert.isFalse(valid("a<answer>Paris</answer>"))
+    assert.isFalse(valid("a</think>b<answer>Paris</answer>"))
+    // it opens the first thought alone
+    assert.isFalse(valid("a</think><search>q</search>\n\n<information>x</information>\n\nb</think><answer>x</answer>"))
+    assert.isFalse(valid("<think>a</think><answer>Paris</answer>"))
+  })
+
+  it.each([
+    prompt,
+    "",
+    asked,
+    `${prompt.slice(0, -"<|im_end|>\n<|im_start|>assistant\n".length)} Write <think> first.`
+  ])(
+    "begins without a thought behind %j",
+    (before) => {
+      assert.isNotNull(compute("a</think><answer>Paris</answer>", Presets.fixed, ["Paris"], before).flaw)
+      assert.isNull(compute("<think>a</think><answer>Paris</answer>", Presets.fixed, ["Paris"], before).flaw)
+    }
+  )
+
+  it.each([`${prompt}<think>\n\n</think>\n\n`, `${asked}<think></think>`])(
+    "takes an empty thought of the prompt for the policy's, who may think all the same: %j",
+    (before) => {
+      for (const thought of ["", "<think>a</think>"]) {
+        assert.isNull(compute(`${thought}<answer>Paris</answer>`, Presets.fixed, ["Paris"], before).flaw)
+      }
+      assert.isNotNull(compute("a<answer>Paris</answer>", Presets.fixed, ["Paris"], before).flaw)
+    }
+  )
+
+  it("says that a prompt is missed which may have opened a thought", () => {
+    const flaw = (before: string) => compute("a</think><answer>Paris</answer>", Presets.fixed, ["Paris"], before).flaw
+    assert.include(flaw("") ?? "", "if the prompt opened <think>, it must be recorded, too")
+    assert.notInclude(flaw(prompt) ?? "", "recorded")
   })
 
   it("never grades the prompt (Q20)", () => {

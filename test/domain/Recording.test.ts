@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Result, Schema } from "effect"
 import { ScoredTrajectory } from "../../src/domain/Outcome.ts"
+import { renderPrompt } from "../../src/domain/Protocol.ts"
 import * as Recording from "../../src/domain/Recording.ts"
 import { Trajectory } from "../../src/domain/Trajectory.ts"
 import * as Transcript from "../../src/domain/Transcript.ts"
@@ -38,6 +39,25 @@ describe("fromJson", () => {
   it("renders a prompt of messages", () => {
     const { transcript } = read({ golden_answers: ["x"], response: "r", prompt: [{ role: "user", content: "hi" }] })
     assert.strictEqual(transcript.prompt, "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n")
+    const prefilled = [{ role: "user", content: "hi" }, { role: "assistant", content: "<think>\n" }]
+    assert.strictEqual(
+      read({ golden_answers: "x", response: "r", prompt: prefilled }).transcript.prompt,
+      "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n<think>\n"
+    )
+  })
+
+  it("takes the question from the prompt where it has none of its own", () => {
+    const record = { golden_answers: ["x"], response: "r" }
+    const asked = renderPrompt("search", "Text and Context: who speaks")
+    const chat = `<|im_start|>user\n${asked}<|im_end|>\n<|im_start|>assistant\n`
+    for (
+      const value of [
+        { ...record, prompt: asked },
+        { ...record, prompt: [{ role: "user", content: asked }] },
+        { ...record, response: `${chat}r` }
+      ]
+    ) assert.strictEqual(read(value).question, "Text and Context: who speaks?")
+    assert.strictEqual(read(record).question, "")
   })
 
   it("reads what this package writes", () => {
@@ -61,8 +81,9 @@ describe("fromJson", () => {
     fails([], `expected an object with "golden_answers" and "response", got an array`)
     fails({ response: "r" }, `"golden_answers" is missing`)
     fails({ ...good, golden_answers: [] }, `"golden_answers" is empty: there is nothing to grade against`)
-    fails({ ...good, golden_answers: ["x", 3] }, `"golden_answers" must hold strings only, got a number`)
-    fails({ ...good, golden_answers: {} }, `"golden_answers" must be a string or an array of strings, got an object`)
+    const must = `must hold strings, numbers, true or false, or {"target": …} with these`
+    fails({ ...good, golden_answers: ["x", { y: 3 }] }, `"golden_answers" ${must}, got an object`)
+    fails({ ...good, golden_answers: {} }, `"golden_answers" ${must}, got an object`)
     fails({ golden_answers: ["x"] }, `"response" is missing (and there is no "output.final_response")`)
     fails({ ...good, response: ["r"] }, `"response" must be a string, got an array`)
     fails({ ...good, question: {} }, `"question" must be a string, got an object`)

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Stream } from "effect"
+import { Effect, Logger, References, Stream } from "effect"
 import { fileURLToPath } from "node:url"
 import * as ParquetFile from "../../src/layers/parquetFile.ts"
 
@@ -34,6 +34,28 @@ describe("Parquet", () => {
     Effect.gen(function*() {
       assert.isTrue(yield* ParquetFile.isParquet(fixture(name)))
       assert.deepStrictEqual(yield* rows(name), written)
+    }))
+
+  it.effect.each(["id-uint64", "id-decimal", "delta_binary_packed", "byte_stream_split"])(
+    "keeps the digits of integers: %s",
+    (name) =>
+      Effect.gen(function*() {
+        const ids = [1161888007138312193n, 9007199254740993n, 7]
+        assert.deepStrictEqual(yield* rows(name), written.map((row, index) => ({ ...row, id: ids[index] })))
+      })
+  )
+
+  it.effect("says that a text is no UTF-8, and in which row", () =>
+    Effect.gen(function*() {
+      const warnings: Array<string> = []
+      const read = yield* rows("latin").pipe(
+        Effect.provide(Logger.layer([Logger.make(({ message }) => warnings.push(String(message)))])),
+        Effect.provideService(References.MinimumLogLevel, "Info")
+      )
+      const questions = read.map((row) => typeof row === "object" && row !== null && "question" in row && row.question)
+      assert.deepStrictEqual(questions, ["who wrote it?", "caf\uFFFD?", "ok \uFFFD"])
+      assert.lengthOf(warnings, 1)
+      assert.match(warnings[0]!, /latin\.parquet: row 2: a text is no UTF-8/)
     }))
 
   it.effect.each<readonly [string, string]>([

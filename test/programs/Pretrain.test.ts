@@ -116,7 +116,10 @@ describe("Pretrain", () => {
       const conflict = yield* Effect.flip(
         withModel(() => train({ resume: true, plan: { ...plan, batchSize: 5, learningRate: 1 } }))
       )
-      assert.deepStrictEqual(conflict._tag === "ResumeConflict" ? conflict.keys : [], ["batchSize", "learningRate"])
+      assert.deepStrictEqual(conflict._tag === "ResumeConflict" ? conflict.differences.map(({ key }) => key) : [], [
+        "batchSize",
+        "learningRate"
+      ])
     }).pipe(Effect.provide(CheckpointsMemory.layer())))
 
   it.live("counts who reads rightly, by hops", () =>

@@ -28,7 +28,7 @@ const NodeServer = NodeHttpServer.layer(() => createServer(), { host: "127.0.0.1
 /** A server on a free port; its address without a path. */
 const start = Effect.fnUntraced(function*(retriever: Layer.Layer<Retriever>, options?: RetrievalServer.Options) {
   const context = yield* Layer.build(
-    RetrievalServer.layer({ drain: Effect.void, ...options }).pipe(
+    RetrievalServer.layer({ drainNotice: 0, ...options }).pipe(
       Layer.provideMerge(Layer.fresh(NodeServer)),
       Layer.provide(retriever)
     )
@@ -107,7 +107,7 @@ describe("RetrievalServer", () => {
     ["{\"queries\":[\"a\"],\"topk\":-1}", 422, "non-negative"],
     ["{\"queries\":[\"a\"],\"topk\":1.5}", 422, "non-negative"],
     ["{\"queries\":[\"a\"],\"topk\":1001}", 422, "at most 1000"],
-    ["{\"queries\":[\"a\"],\"return_scores\":\"yes\"}", 422, "boolean"],
+    ["{\"queries\":[\"a\"],\"return_scores\":\"ja\"}", 422, "boolean"],
     ["{\"queries\":[\"a\",\"a\",\"a\",\"a\",\"a\"]}", 413, "At most 4"],
     [`{"queries":["${"a".repeat(5000)}"]}`, 413, "4096 bytes"]
   ])("refuses %s with %i", ([body, status, message]) =>
@@ -241,6 +241,18 @@ describe("RetrievalServer", () => {
       assert.strictEqual((yield* get(yield* start(memory), "/rerank")).status, 404)
     })))
 
+  it.live("gives the place of a client that hung up to the next", () =>
+    live(Effect.gen(function*() {
+      const inner = controlled((_, number) => number === 1 ? Effect.never : Effect.void)
+      const url = yield* start(inner.layer, { maxPending: 1 })
+      const fiber = yield* Effect.forkChild(post(url, "{\"queries\":[\"a\"]}"))
+      while (inner.running.now === 0) yield* Effect.sleep("1 millis")
+      assert.strictEqual((yield* post(url, "{\"queries\":[\"b\"]}")).status, 429)
+      yield* Fiber.interrupt(fiber)
+      while (inner.running.interrupted === 0) yield* Effect.sleep("1 millis")
+      assert.strictEqual((yield* post(url, "{\"queries\":[\"b\"]}")).status, 200)
+    })))
+
   it.live("stops searching for a client that hung up", () =>
     live(Effect.gen(function*() {
       const inner = controlled(() => Effect.never)
@@ -255,7 +267,7 @@ describe("RetrievalServer", () => {
     live(Effect.gen(function*() {
       const inner = controlled(() => Effect.sleep("150 millis"))
       const scope = yield* Scope.make()
-      const url = yield* start(inner.layer, { drain: Effect.sleep("50 millis") }).pipe(Scope.provide(scope))
+      const url = yield* start(inner.layer, { drainNotice: "50 millis" }).pipe(Scope.provide(scope))
       const fibers = yield* Effect.forEach(
         ["a", "b", "c"],
         (query) => Effect.forkChild(post(url, `{"queries":["${query}"]}`))

@@ -1,7 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Layer, Option, Ref, Result, Stream } from "effect"
-import { Question } from "../../src/domain/Question.ts"
-import * as RunConfig from "../../src/domain/RunConfig.ts"
+import { Effect, Exit, Fiber, Layer, Option, Ref, Stream } from "effect"
 import * as CheckpointsMemory from "../../src/layers/checkpoints/CheckpointsMemory.ts"
 import * as QuestionsMemory from "../../src/layers/questions/QuestionsMemory.ts"
 import * as RewardExactMatch from "../../src/layers/reward/RewardExactMatch.ts"
@@ -13,60 +11,9 @@ import { Policy, PolicyUnavailable } from "../../src/services/Policy.ts"
 import { Retriever, RetrieverUnavailable } from "../../src/services/Retriever.ts"
 import { RunLog } from "../../src/services/RunLog.ts"
 import * as Tabular from "../support/tabular.ts"
+import * as World from "../support/trainWorld.ts"
 
-const questions = Array.from({ length: 24 }, (_, index) =>
-  new Question({
-    id: `q${index}`,
-    dataSource: index % 2 === 0 ? "even" : "odd",
-    question: `what is the value of key ${index}`,
-    goldenAnswers: ["v0"],
-    hops: 1
-  }))
-
-/** The policy's query is always the same, and so is the answer to it. */
-const found = Layer.succeed(
-  Retriever,
-  Retriever.fromSearch("world", () => Effect.succeed([{ id: "0", title: "key", text: "it holds v0", score: 1 }]))
-)
-
-const config = (part: Record<string, unknown> = {}): RunConfig.RunConfig =>
-  Result.getOrThrow(RunConfig.resolve({
-    algorithm: "grpo",
-    steps: 12,
-    seed: 3,
-    rollout: {
-      prompts: 4,
-      groupSize: 8,
-      maxTurns: 2,
-      maxContextTokens: 20_000,
-      maxPromptTokens: 4000,
-      maxObservationTokens: 2000
-    },
-    update: { miniBatchSize: 8 },
-    optimizer: { learningRate: 60, schedule: { kind: "constant", warmupRatio: 0 } },
-    evaluation: { every: 4 },
-    checkpoints: { every: 1 },
-    ...part
-  } as never))
-
-interface World {
-  readonly retriever?: Layer.Layer<Retriever>
-  readonly tabular?: Tabular.TabularOptions
-}
-
-const services = ({ retriever = found, tabular }: World = {}) =>
-  Layer.mergeAll(
-    Tabular.layer(tabular),
-    retriever,
-    RewardExactMatch.layer(),
-    QuestionsMemory.layer(questions, { seed: 3 }),
-    RunLogMemory.layer,
-    CheckpointsMemory.layer({ keepLast: 3 })
-  )
-
-const evaluation = Stream.fromIterable(questions)
-
-const metrics = Effect.flatMap(RunLog, (log) => Stream.runCollect(log.readMetrics))
+const { config, evaluation, found, metrics, questions, services } = World
 
 describe("Train", () => {
   it.effect.each(
@@ -157,7 +104,7 @@ describe("Train", () => {
           if (Exit.isSuccess(exit)) break
         }
         return yield* metrics
-      }).pipe(Effect.provide([RunLogMemory.layer, CheckpointsMemory.layer({ keepLast: 3 })]))
+      }).pipe(Effect.provide([RunLogMemory.layer(), CheckpointsMemory.layer({ keepLast: 3 })]))
       assert.deepStrictEqual(broken, unbroken)
     }))
 
@@ -180,12 +127,7 @@ describe("Train", () => {
         Effect.provide(services())
       )
       const resumed = yield* Effect.gen(function*() {
-        const learner = Layer.mergeAll(
-          Tabular.layer(),
-          found,
-          RewardExactMatch.layer(),
-          QuestionsMemory.layer(questions, { seed: 3 })
-        )
+        const learner = World.learner()
         const asked = yield* Ref.make(0)
         // the second evaluation, behind step 4, is the one that is interrupted
         const interrupting = Stream.unwrap(Effect.map(
@@ -204,7 +146,7 @@ describe("Train", () => {
         )
         assert.deepStrictEqual(reports.map((report) => report.step), [4])
         return yield* metrics
-      }).pipe(Effect.provide([RunLogMemory.layer, CheckpointsMemory.layer({ keepLast: 3 })]))
+      }).pipe(Effect.provide([RunLogMemory.layer(), CheckpointsMemory.layer({ keepLast: 3 })]))
       assert.deepStrictEqual(resumed, unbroken)
     }))
 
@@ -242,12 +184,7 @@ describe("Train", () => {
         Effect.provide(services())
       )
       const resumed = yield* Effect.gen(function*() {
-        const learner = Layer.mergeAll(
-          Tabular.layer(),
-          found,
-          RewardExactMatch.layer(),
-          QuestionsMemory.layer(questions, { seed: 3 })
-        )
+        const learner = World.learner()
         const hanging = Layer.effect(
           Optimizer,
           Effect.map(Optimizer, (inner) => {
@@ -274,11 +211,11 @@ describe("Train", () => {
         yield* Fiber.interrupt(fiber)
         const told = yield* Ref.make<number | null>(null)
         yield* Stream.runDrain(
-          Train.run(config({ steps: 4 }), { resume: true, onResumed: (step) => Ref.set(told, step) })
+          Train.run(config({ steps: 4 }), { resume: true, onBegun: ({ step }) => Ref.set(told, step) })
         ).pipe(Effect.provide(learner))
         assert.strictEqual(yield* Ref.get(told), 2)
         return yield* metrics
-      }).pipe(Effect.provide([RunLogMemory.layer, CheckpointsMemory.layer({ keepLast: 3 })]))
+      }).pipe(Effect.provide([RunLogMemory.layer(), CheckpointsMemory.layer({ keepLast: 3 })]))
       assert.deepStrictEqual(resumed, unbroken)
     }))
 
@@ -368,10 +305,12 @@ describe("Train", () => {
       const done = yield* Effect.flip(Stream.runDrain(Train.run(config({ steps: 2 }), { resume: true })))
       assert.strictEqual(done._tag, "NothingToDo")
       const other = yield* Effect.flip(
-        Stream.runDrain(Train.run(config({ steps: 4, optimizer: { learningRate: 1 } }), { resume: true }))
+        Stream.runDrain(
+          Train.run(config({ steps: 4, optimizer: { ...config().optimizer, learningRate: 1 } }), { resume: true })
+        )
       )
       if (other._tag !== "ResumeConflict") return assert.fail(other._tag)
-      assert.deepStrictEqual(other.keys, ["optimizer"])
+      assert.deepStrictEqual(other.differences, [{ key: "optimizer.learningRate", before: 60, after: 1 }])
       const longer = yield* Stream.runCollect(Train.run(config({ steps: 3 }), { resume: true }))
       assert.deepStrictEqual(longer.map((report) => report.step), [3])
     }).pipe(Effect.provide(services())))

@@ -107,16 +107,3 @@ export const recipe = (plan: Plan, vocabulary: Vocabulary): Pretraining.Recipe =
     search: plan.search
   }
 })
-
-/**
- * Names of the values in which two plans differ.
- *
- * @category predicates
- * @since 0.1.0
- */
-export const differences = (a: Plan, b: Plan): ReadonlyArray<string> => {
-  const names = Object.keys(Plan.fields)
-  const left: Readonly<Record<string, unknown>> = a
-  const right: Readonly<Record<string, unknown>> = b
-  return names.filter((name) => JSON.stringify(left[name]) !== JSON.stringify(right[name]))
-}

@@ -15,6 +15,7 @@ import {
   Checkpoints
 } from "../../services/Checkpoints.ts"
 import { incremental, uniqueName } from "../hash.ts"
+import * as SystemReason from "../systemReason.ts"
 import * as Manifest from "./manifest.ts"
 import { bestOf, type Retention, superfluous } from "./retention.ts"
 
@@ -31,6 +32,19 @@ const parsePlace = (name: string): { readonly step: number; readonly again: numb
   const match = /^step-(\d{8,})(?:-(\d+))?$/.exec(name)
   return match === null ? undefined : { step: Number(match[1]), again: Number(match[2] ?? 0) }
 }
+
+/**
+ * Whether a directory holds checkpoints, sound or not; one whose first save failed holds none.
+ *
+ * @category predicates
+ * @since 0.2.0
+ */
+export const holds = (directory: string): Effect.Effect<boolean, never, FileSystem.FileSystem> =>
+  FileSystem.FileSystem.pipe(
+    Effect.flatMap((fs) => fs.readDirectory(directory)),
+    Effect.map((names) => names.some((name) => parsePlace(name) !== undefined)),
+    Effect.orElseSucceed(() => false)
+  )
 
 const digest = (bytes: Uint8Array): string => incremental().update(bytes).digest("hex")
 
@@ -69,7 +83,7 @@ export const layer = (
       let tidied = false
 
       const io = (path: string) => <A, R>(effect: Effect.Effect<A, PlatformError.PlatformError, R>) =>
-        Effect.mapError(effect, (error) => new CheckpointIo({ path, reason: error.message }))
+        Effect.mapError(effect, (error) => new CheckpointIo({ path, reason: SystemReason.of(error) }))
 
       /** Writes parts one behind the other and forces them to the disk. */
       const writeFile = Effect.fnUntraced(function*(path: string, parts: Iterable<Uint8Array>) {
@@ -96,7 +110,7 @@ export const layer = (
       const readManifest = Effect.fnUntraced(function*(path: string) {
         const text = yield* Effect.mapError(
           fs.readFileString(paths.join(path, MANIFEST)),
-          (error) => new CheckpointCorrupt({ path, reason: `its manifest cannot be read: ${error.message}` })
+          (error) => new CheckpointCorrupt({ path, reason: `its manifest cannot be read: ${SystemReason.of(error)}` })
         )
         return yield* Effect.mapError(Manifest.decode(text), (reason) => new CheckpointCorrupt({ path, reason }))
       })
@@ -111,12 +125,12 @@ export const layer = (
           const corrupt = (reason: string) => new CheckpointCorrupt({ path, reason })
           const file = yield* Effect.mapError(
             fs.open(paths.join(path, BLOBS), { flag: "r" }),
-            (error) => corrupt(`its blobs cannot be read: ${error.message}`)
+            (error) => corrupt(`its blobs cannot be read: ${SystemReason.of(error)}`)
           )
           for (const { bytes, name, offset, sha256 } of blobs) {
             const { filled, target } = yield* Effect.mapError(
               readRange(file, offset, bytes),
-              (error) => corrupt(`${name}: ${error.message}`)
+              (error) => corrupt(`${name}: ${SystemReason.of(error)}`)
             )
             if (filled !== bytes) return yield* corrupt(`${name}: holds ${filled} bytes, ${bytes} were written`)
             if (digest(target) !== sha256) {

@@ -38,6 +38,14 @@ const isCompanion = (name: string): boolean =>
 const isReplaced = (name: string): boolean =>
   name === fileNames.config || /^model(-\d+-of-\d+)?\.safetensors(\.index\.json)?$/u.test(name)
 
+/**
+ * Whether a name is that of a file by which a model is read.
+ *
+ * @category predicates
+ * @since 0.2.0
+ */
+export const isModelFile = (name: string): boolean => isCompanion(name) || isReplaced(name)
+
 const bytesPerNumber: Readonly<Record<Precision, number>> = { float32: 4, float16: 2, bfloat16: 2 }
 
 const shardsOf = (
@@ -98,7 +106,7 @@ const copyEntries = Effect.fnUntraced(function*(from: string, to: string, wanted
   const names = yield* fs.readDirectory(from).pipe(Effect.mapError(fromPlatform(from)))
   for (const name of names.filter(wanted)) {
     yield* fs.copy(join(from, name), join(to, name), { overwrite: true }).pipe(
-      Effect.mapError(fromPlatform(join(from, name)))
+      Effect.mapError(fromPlatform(join(to, name)))
     )
   }
 })
@@ -112,10 +120,10 @@ const copyContents = Effect.fnUntraced(function*(model: string, to: string) {
   const from = (yield* failed(fs.stat(path))).type === "Directory" ? path : dirname(path)
   for (const name of (yield* failed(fs.readDirectory(from))).filter(isCompanion)) {
     const source = join(from, name)
-    const copied = fs.stat(source).pipe(
-      Effect.flatMap(({ type }) => type === "File" ? fs.copyFile(source, join(to, name)) : Effect.void)
-    )
-    yield* Effect.mapError(copied, fromPlatform(source))
+    const readable = Effect.andThen(fs.access(source, { readable: true }), fs.stat(source))
+    const { type } = yield* Effect.mapError(readable, fromPlatform(source))
+    if (type !== "File") continue
+    yield* Effect.mapError(fs.copyFile(source, join(to, name)), fromPlatform(join(to, name)))
   }
 })
 
@@ -136,6 +144,37 @@ const clean = Effect.fnUntraced(function*(workshop: string, finished: string) {
   if (left.length === 0) yield* fs.remove(workshop, { recursive: true })
 })
 
+/** A folder beside `target`, so that what is made in it can be put in its place, and whether something is there. */
+const prepare = Effect.fnUntraced(function*(directory: string) {
+  const fs = yield* FileSystem.FileSystem
+  const { basename, dirname, resolve } = yield* Path.Path
+  // a link goes on naming the folder
+  const target = yield* Effect.orElseSucceed(fs.realPath(directory), () => resolve(directory))
+  const failed = Effect.mapError(fromPlatform(target))
+  const exists = yield* failed(fs.exists(target))
+  if (exists && (yield* failed(fs.stat(target))).type !== "Directory") {
+    return yield* new ModelFileIo({ path: target, reason: "it is a file; a model is saved into a folder" })
+  }
+  const parent = dirname(target)
+  yield* failed(fs.makeDirectory(parent, { recursive: true }))
+  const workshop = yield* failed(fs.makeTempDirectory({ directory: parent, prefix: `.${basename(target)}.partial-` }))
+  return { target, exists, workshop }
+})
+
+/**
+ * Fails where a model could not be saved into `directory`: to be asked before long work whose result goes there.
+ *
+ * @category guards
+ * @since 0.2.0
+ */
+export const check = Effect.fnUntraced(function*(
+  directory: string
+): Effect.fn.Return<void, ModelFileIo | ModelFileMissing, FileSystem.FileSystem | Path.Path> {
+  const fs = yield* FileSystem.FileSystem
+  const { workshop } = yield* prepare(directory)
+  yield* Effect.ignore(fs.remove(workshop, { recursive: true }))
+})
+
 /**
  * Saves a model into `directory`, which may exist: its weights and configuration are replaced, other files in it stay.
  * Everything is written beside it first and put in place at the end, so after a failure or an interruption the folder
@@ -149,17 +188,15 @@ export const save = Effect.fn("HuggingFaceWriter.save")(function*<E, R>(
   options: SaveOptions<E, R>
 ): Effect.fn.Return<void, E | ModelFileIo | ModelFileMissing, R | FileSystem.FileSystem | Path.Path> {
   const fs = yield* FileSystem.FileSystem
-  const { basename, dirname, join, resolve } = yield* Path.Path
-  const target = resolve(directory)
+  const { join } = yield* Path.Path
+  const { exists, target, workshop } = yield* prepare(directory)
   const failed = Effect.mapError(fromPlatform(target))
-  const exists = yield* failed(fs.exists(target))
-  if (exists && (yield* failed(fs.stat(target))).type !== "Directory") {
-    return yield* new ModelFileIo({ path: target, reason: "it is a file; a model is saved into a folder" })
-  }
-  const parent = dirname(target)
-  yield* failed(fs.makeDirectory(parent, { recursive: true }))
-  const workshop = yield* failed(fs.makeTempDirectory({ directory: parent, prefix: `.${basename(target)}.partial-` }))
   const finished = join(workshop, "model")
+  // what cannot be written is to be a file of the model, not one in the making
+  const named = <Failure>(error: Failure | ModelFileIo): Failure | ModelFileIo =>
+    error instanceof ModelFileIo && error.path.startsWith(finished)
+      ? new ModelFileIo({ path: `${target}${error.path.slice(finished.length)}`, reason: error.reason })
+      : error
   yield* Effect.gen(function*() {
     // A folder of its own: the temporary one is closed to other users.
     yield* failed(fs.makeDirectory(finished))
@@ -168,6 +205,7 @@ export const save = Effect.fn("HuggingFaceWriter.save")(function*<E, R>(
     if (options.companionsFrom !== undefined) yield* copyContents(options.companionsFrom, finished)
     yield* Effect.uninterruptible(failed(replace(finished, target, exists ? join(workshop, "replaced") : undefined)))
   }).pipe(
+    Effect.mapError(named),
     Effect.ensuring(Effect.ignore(clean(workshop, finished)))
   )
 })

@@ -5,7 +5,7 @@
  */
 import { type PlatformError, Schema } from "effect"
 import { InvalidModelConfig, UnknownArchitecture, UnsupportedModelFeature } from "../../domain/ModelConfig.ts"
-import { reasonOf } from "../textFile.ts"
+import * as SystemReason from "../systemReason.ts"
 
 const Shape = Schema.Array(Schema.Natural)
 
@@ -203,4 +203,4 @@ export type ModelLoadError = typeof ModelLoadError.Type
 export const fromPlatform = (path: string) => (error: PlatformError.PlatformError): ModelFileMissing | ModelFileIo =>
   error.reason._tag === "NotFound"
     ? new ModelFileMissing({ path, reason: "there is no such file" })
-    : new ModelFileIo({ path, reason: reasonOf(error.reason.cause) ?? error.message })
+    : new ModelFileIo({ path, reason: SystemReason.of(error) })

@@ -5,6 +5,7 @@
  */
 import { Effect, FileSystem, Path } from "effect"
 import { command, tail } from "../device/command.ts"
+import * as SystemReason from "../systemReason.ts"
 import { installDirectory } from "./load.ts"
 import type { OptionalPackage } from "./packages.ts"
 import { PackageUnavailable } from "./PackageUnavailable.ts"
@@ -86,7 +87,7 @@ export const install = Effect.fn("OptionalPackage.install")(
         (error) =>
           new PackageUnavailable({
             package: wanted.name,
-            reason: error.message,
+            reason: SystemReason.located(error),
             mend: "Set SEARCH_R1_CACHE to a directory that can be written"
           })
       )

@@ -12,13 +12,13 @@ import { Critic } from "../../services/Critic.ts"
 import { Optimizer } from "../../services/Optimizer.ts"
 import { Policy } from "../../services/Policy.ts"
 import { ReferencePolicy } from "../../services/ReferencePolicy.ts"
-import { Engine, type EngineServices } from "./engine/Engine.ts"
 import * as EngineClient from "./engine/EngineClient.ts"
 import { EngineRpcs, type StartError, type StartOptions } from "./engine/EngineRpcs.ts"
 import * as EngineServer from "./engine/EngineServer.ts"
+import { Engine, type EngineServices } from "./engine/EngineServices.ts"
 
-export { Engine, type EngineServices } from "./engine/Engine.ts"
 export { StartError, StartOptions } from "./engine/EngineRpcs.ts"
+export { Engine, type EngineServices } from "./engine/EngineServices.ts"
 
 const services = (engine: Layer.Layer<Engine, StartError, FileSystem.FileSystem | Path.Path>) =>
   Layer.effect(Policy, Effect.map(Engine, ({ policy }) => policy)).pipe(
@@ -97,31 +97,31 @@ export const layer = (
   })))
 
 /**
- * The engine's critic. An engine that was started without one is a defect.
+ * The critic of the engine that the layer is provided with. An engine that was started without one is a defect.
  *
  * @category layers
  * @since 0.1.0
  */
-export const critic: Layer.Layer<Critic, never, Engine> = Layer.effect(
+export const critic: Layer.Layer<Critic, never, Engine> = Layer.fresh(Layer.effect(
   Critic,
   Effect.flatMap(Engine, (engine) =>
     Option.match(engine.critic, {
       onNone: () => Effect.die(new Error("the engine was started without a critic")),
       onSome: Effect.succeed
     }))
-)
+))
 
 /**
- * The engine's frozen first weights. An engine that was started without them is a defect.
+ * The frozen first weights of the engine that the layer is provided with. An engine that was started without them is a defect.
  *
  * @category layers
  * @since 0.1.0
  */
-export const reference: Layer.Layer<ReferencePolicy, never, Engine> = Layer.effect(
+export const reference: Layer.Layer<ReferencePolicy, never, Engine> = Layer.fresh(Layer.effect(
   ReferencePolicy,
   Effect.flatMap(Engine, (engine) =>
     Option.match(engine.reference, {
       onNone: () => Effect.die(new Error("the engine was started without a reference policy")),
       onSome: Effect.succeed
     }))
-)
+))

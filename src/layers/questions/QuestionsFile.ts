@@ -4,13 +4,12 @@
  * @since 0.1.0
  */
 import { Effect, Layer, Result, Stream } from "effect"
-import * as JsonRecords from "../../domain/JsonRecords.ts"
 import * as Prng from "../../domain/Prng.ts"
 import type { Question } from "../../domain/Question.ts"
 import * as QuestionRecord from "../../domain/QuestionRecord.ts"
 import { Questions, QuestionsUnreadable } from "../../services/Questions.ts"
-import * as ParquetFile from "../parquetFile.ts"
-import * as TextFile from "../textFile.ts"
+import * as RecordFile from "../recordFile.ts"
+import type { FileUnreadable } from "../textFile.ts"
 import * as QuestionsMemory from "./QuestionsMemory.ts"
 
 /**
@@ -30,56 +29,19 @@ export interface Options extends QuestionsMemory.Options {
 
 const splits = new Set(["train", "dev", "test", "val", "valid", "validation"])
 
-const nameOf = (path: string): string => {
+/**
+ * The data source of a file's records that name none.
+ *
+ * @category getters
+ * @since 0.2.0
+ */
+export const dataSourceOf = (path: string): string => {
   const [file = path, folder] = path.split(/[/\\]/).toReversed()
   const stem = file.replace(/\.(?:jsonl?|ndjson|parquet)?(?:\.gz)?$/, "") || file
   return splits.has(stem) && folder !== undefined && folder !== "" && folder !== "." ? folder : stem
 }
 
-const unreadable = ({ path, reason }: TextFile.FileUnreadable) => new QuestionsUnreadable({ path, reason })
-
-/** Numbers of records that are no text lines count from 1. */
-const readAll = Effect.fnUntraced(function*<A>(
-  path: string,
-  dataSource: string,
-  batches: Stream.Stream<ReadonlyArray<A>, TextFile.FileUnreadable>,
-  located: (record: A, index: number) => {
-    readonly line: number
-    readonly value: Result.Result<unknown, string>
-  }
-) {
-  const questions: Array<Question> = []
-  yield* Stream.runForEach(Stream.mapError(batches, unreadable), (records) => {
-    for (const record of records) {
-      const { line, value } = located(record, questions.length)
-      const parsed = Result.flatMap(value, (value) => QuestionRecord.fromJson(value, { id: String(line), dataSource }))
-      if (Result.isFailure(parsed)) {
-        return Effect.fail(new QuestionsUnreadable({ path, line, reason: parsed.failure }))
-      }
-      questions.push(parsed.success)
-    }
-    return Effect.void
-  })
-  return questions
-})
-
-const readText = (path: string, dataSource: string) =>
-  Effect.suspend(() => {
-    const splitter = JsonRecords.make()
-    const records = TextFile.stream(path).pipe(
-      Stream.map((piece) => splitter.push(piece)),
-      Stream.concat(Stream.sync(() => splitter.end()))
-    )
-    return readAll(path, dataSource, records, (record) => ({ line: record.line, value: JsonRecords.value(record) }))
-  })
-
-const columns = ["id", "question", "golden_answers", "data_source", "prompt", "reward_model", "extra_info"]
-
-const readParquet = (path: string, dataSource: string) =>
-  readAll(path, dataSource, ParquetFile.batches(path, columns), (row, index) => ({
-    line: index + 1,
-    value: Result.succeed(row)
-  }))
+const unreadable = ({ path, reason }: FileUnreadable) => new QuestionsUnreadable({ path, reason })
 
 /**
  * All questions of a file in file order. Whether it is Parquet, gzip or text is told from its first bytes.
@@ -91,9 +53,19 @@ export const read = Effect.fn("QuestionsFile.read")(function*(
   path: string,
   options?: { readonly dataSource?: string | undefined }
 ): Effect.fn.Return<ReadonlyArray<Question>, QuestionsUnreadable> {
-  const dataSource = options?.dataSource ?? nameOf(path)
-  const parquet = yield* Effect.mapError(ParquetFile.isParquet(path), unreadable)
-  return yield* parquet ? readParquet(path, dataSource) : readText(path, dataSource)
+  const dataSource = options?.dataSource ?? dataSourceOf(path)
+  const questions: Array<Question> = []
+  yield* Stream.runForEach(Stream.mapError(RecordFile.batches(path, QuestionRecord.columns), unreadable), (records) => {
+    for (const { line, value } of records) {
+      const parsed = Result.flatMap(value, (value) => QuestionRecord.fromJson(value, { id: String(line), dataSource }))
+      if (Result.isFailure(parsed)) {
+        return Effect.fail(new QuestionsUnreadable({ path, line, reason: parsed.failure }))
+      }
+      questions.push(parsed.success)
+    }
+    return Effect.void
+  })
+  return questions
 })
 
 const sampled = (

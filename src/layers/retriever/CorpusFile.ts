@@ -1,52 +1,13 @@
 /**
- * Reads a corpus from disk in constant memory: JSON lines, plain or compressed with gzip, or Parquet with the columns
- * `id` and `contents`, or `id`, `title` and `text`.
+ * Reads a corpus from disk in constant memory: JSON lines or one array, plain or compressed with gzip, or Parquet with the
+ * columns `id` and `contents`, or `id`, `title` and `text`.
  *
  * @since 0.1.0
  */
 import { Effect, Result, Stream } from "effect"
-import { CorpusUnreadable, fromJson, parseLine } from "../../domain/Corpus.ts"
+import { CorpusUnreadable, fromJson } from "../../domain/Corpus.ts"
 import type { Document } from "../../domain/Document.ts"
-import * as ParquetFile from "../parquetFile.ts"
-import * as TextFile from "../textFile.ts"
-
-/** Parses a batch of lines or rows, which are numbered from 1 over all batches. */
-const parseAll = <A>(
-  path: string,
-  isEmpty: (value: A) => boolean,
-  parse: (value: A) => Result.Result<Document, string>
-) => {
-  let line = 0
-  return (values: ReadonlyArray<A>): Effect.Effect<ReadonlyArray<Document>, CorpusUnreadable> => {
-    const documents: Array<Document> = []
-    for (const value of values) {
-      line += 1
-      if (isEmpty(value)) continue
-      const parsed = parse(value)
-      if (Result.isFailure(parsed)) {
-        return Effect.fail(new CorpusUnreadable({ path, line, reason: parsed.failure }))
-      }
-      documents.push(parsed.success)
-    }
-    return Effect.succeed(documents)
-  }
-}
-
-const unreadable = ({ path, reason }: TextFile.FileUnreadable) => new CorpusUnreadable({ path, reason })
-
-const lineBatches = (path: string): Stream.Stream<ReadonlyArray<Document>, CorpusUnreadable> =>
-  TextFile.stream(path).pipe(
-    Stream.mapError(unreadable),
-    Stream.splitLines,
-    Stream.chunks,
-    Stream.mapEffect(parseAll(path, (line) => line.trim() === "", parseLine))
-  )
-
-const parquetBatches = (path: string): Stream.Stream<ReadonlyArray<Document>, CorpusUnreadable> =>
-  ParquetFile.batches(path, ["id", "contents", "title", "text"]).pipe(
-    Stream.mapError(unreadable),
-    Stream.mapEffect(parseAll<unknown>(path, () => false, fromJson))
-  )
+import * as RecordFile from "../recordFile.ts"
 
 /**
  * The passages of a corpus file in file order, in batches: what indexing wants. Empty lines are skipped; a line or row
@@ -56,11 +17,19 @@ const parquetBatches = (path: string): Stream.Stream<ReadonlyArray<Document>, Co
  * @since 0.1.0
  */
 export const batches = (path: string): Stream.Stream<ReadonlyArray<Document>, CorpusUnreadable> =>
-  Stream.unwrap(
-    Effect.map(
-      Effect.mapError(ParquetFile.isParquet(path), unreadable),
-      (parquet) => parquet ? parquetBatches(path) : lineBatches(path)
-    )
+  RecordFile.batches(path, ["id", "contents", "title", "text"]).pipe(
+    Stream.mapError(({ reason }) => new CorpusUnreadable({ path, reason })),
+    Stream.mapEffect((records): Effect.Effect<ReadonlyArray<Document>, CorpusUnreadable> => {
+      const documents: Array<Document> = []
+      for (const { line, value } of records) {
+        const parsed = Result.flatMap(value, fromJson)
+        if (Result.isFailure(parsed)) {
+          return Effect.fail(new CorpusUnreadable({ path, line, reason: parsed.failure }))
+        }
+        documents.push(parsed.success)
+      }
+      return Effect.succeed(documents)
+    })
   )
 
 /**

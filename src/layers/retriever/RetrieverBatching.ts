@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { type Duration, Effect, Layer } from "effect"
+import { type Duration, Effect, type Layer } from "effect"
 import { Retriever } from "../../services/Retriever.ts"
 import * as Flights from "./flights.ts"
 
@@ -26,10 +26,8 @@ export interface Options {
  * @since 0.1.0
  */
 export const layer = (options?: Options): Layer.Layer<Retriever, never, Retriever> =>
-  Layer.effect(
-    Retriever,
-    Effect.gen(function*() {
-      const inner = yield* Retriever
+  Retriever.decorate(
+    Effect.fnUntraced(function*(inner) {
       return Retriever.fromSearchMany(
         inner.name,
         Flights.make({

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { Effect, Layer } from "effect"
+import { Effect, type Layer } from "effect"
 import { Retriever, RetrieverQuotaExceeded } from "../../services/Retriever.ts"
 
 /**
@@ -26,9 +26,8 @@ export interface Options {
  * @since 0.1.0
  */
 export const layer = ({ budget, costPerQuery = 1 }: Options): Layer.Layer<Retriever, never, Retriever> =>
-  Layer.effect(
-    Retriever,
-    Effect.map(Retriever, (inner) => {
+  Retriever.decorate((inner) =>
+    Effect.sync(() => {
       let queries = 0
       const pay = (count: number): Effect.Effect<void, RetrieverQuotaExceeded> =>
         Effect.suspend(() => {

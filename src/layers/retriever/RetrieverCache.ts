@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { Clock, Duration, Effect, Layer } from "effect"
+import { Clock, Duration, Effect, type Layer } from "effect"
 import type { ScoredDocument } from "../../domain/Document.ts"
 import { Retriever } from "../../services/Retriever.ts"
 import * as Flights from "./flights.ts"
@@ -32,10 +32,8 @@ interface Entry {
  * @since 0.1.0
  */
 export const layer = (options?: Options): Layer.Layer<Retriever, never, Retriever> =>
-  Layer.effect(
-    Retriever,
-    Effect.gen(function*() {
-      const inner = yield* Retriever
+  Retriever.decorate(
+    Effect.fnUntraced(function*(inner) {
       const clock = yield* Clock.Clock
       const capacity = Math.max(1, options?.capacity ?? 16_384)
       const timeToLive = options?.timeToLive === undefined

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { Effect, Layer, Semaphore } from "effect"
+import { Effect, type Layer, Semaphore } from "effect"
 import { Retriever } from "../../services/Retriever.ts"
 
 /**
@@ -22,10 +22,8 @@ export interface Options {
  * @since 0.1.0
  */
 export const layer = (options?: Options): Layer.Layer<Retriever, never, Retriever> =>
-  Layer.effect(
-    Retriever,
-    Effect.gen(function*() {
-      const inner = yield* Retriever
+  Retriever.decorate(
+    Effect.fnUntraced(function*(inner) {
       const permits = yield* Semaphore.make(Math.max(1, options?.limit ?? 64))
       return Retriever.of({
         name: inner.name,

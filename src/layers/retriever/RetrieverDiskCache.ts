@@ -3,11 +3,12 @@
  *
  * @since 0.1.0
  */
-import { Clock, Duration, Effect, FileSystem, Layer, Option, Path, Schema } from "effect"
+import { Clock, Duration, Effect, FileSystem, type Layer, Option, Path, Schema } from "effect"
 import { ScoredDocument } from "../../domain/Document.ts"
 import { Retriever } from "../../services/Retriever.ts"
 import * as AtomicFile from "../atomicFile.ts"
 import { sha256 } from "../hash.ts"
+import * as SystemReason from "../systemReason.ts"
 import * as UserCache from "../userCache.ts"
 
 /**
@@ -48,10 +49,8 @@ const concurrency = 8
 export const layer = (
   options?: Options
 ): Layer.Layer<Retriever, never, Retriever | FileSystem.FileSystem | Path.Path> =>
-  Layer.effect(
-    Retriever,
-    Effect.gen(function*() {
-      const inner = yield* Retriever
+  Retriever.decorate(
+    Effect.fnUntraced(function*(inner) {
       const fs = yield* FileSystem.FileSystem
       const paths = yield* Path.Path
       const files = yield* Effect.context<FileSystem.FileSystem | Path.Path>()
@@ -81,13 +80,13 @@ export const layer = (
       const write = Effect.fnUntraced(
         function*(query: string, topK: number, documents: ReadonlyArray<ScoredDocument>) {
           const content = yield* encode({ namespace, query, topK, written: yield* Clock.currentTimeMillis, documents })
-          yield* AtomicFile.writeString(fileOf(query, topK), content)
+          yield* AtomicFile.writeString(fileOf(query, topK), content, { durable: false })
         },
         Effect.provide(files),
         Effect.catch((error) => {
           if (warned) return Effect.void
           warned = true
-          return Effect.logWarning(`answers cannot be kept in ${directory}: ${error.message}`)
+          return Effect.logWarning(`answers cannot be kept in ${directory}: ${SystemReason.of(error)}`)
         })
       )
 

@@ -78,7 +78,7 @@ const lines = (values: ReadonlyArray<unknown>): string => values.map((value) => 
 const make = Effect.fnUntraced(function*(options: Options) {
   const client = yield* HttpClient.HttpClient
   const url = String(options.url).replace(/\/+$/, "")
-  const name = `RetrieverElastic(${options.index})`
+  const name = `RetrieverElastic(${JsonHttp.withoutCredentials(`${url}/${encodeURIComponent(options.index)}`)})`
   const fields = options.fields ?? ["title^2", "text", "contents"]
   const post = (path: string) =>
     HttpClientRequest.post(`${url}/${path}`).pipe(

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { Duration, Effect, Layer } from "effect"
+import { Duration, Effect, type Layer } from "effect"
 import type { ScoredDocument } from "../../domain/Document.ts"
 import * as Prng from "../../domain/Prng.ts"
 import { Retriever, RetrieverUnavailable, type SearchOptions } from "../../services/Retriever.ts"
@@ -39,9 +39,8 @@ const scramble = (prng: Prng.Prng, documents: ReadonlyArray<ScoredDocument>): Re
  * @since 0.1.0
  */
 export const layer = (options: Options): Layer.Layer<Retriever, never, Retriever> =>
-  Layer.effect(
-    Retriever,
-    Effect.map(Retriever, (inner) => {
+  Retriever.decorate((inner) =>
+    Effect.sync(() => {
       const maxDelay = Duration.toMillis(Duration.fromInputUnsafe(options.maxDelay ?? "1 second"))
       const asked = new Map<string, number>()
       const fate = (query: string, topK: number) => {

@@ -10,7 +10,7 @@ import type { Retriever } from "../../services/Retriever.ts"
 import * as EmbedderFromSpec from "../embedder/EmbedderFromSpec.ts"
 import type { PackageUnavailable } from "../optional/PackageUnavailable.ts"
 import type { OnnxModelUnavailable } from "../transformers/library.ts"
-import { IndexCorrupt, IndexIo } from "./indexfile/errors.ts"
+import { IndexCorrupt, type IndexIo, ioOf } from "./indexfile/errors.ts"
 import { type Description as FileDescription } from "./indexfile/format.ts"
 import { openFile } from "./indexfile/read.ts"
 import { type Description as LanceDescription, read as readLance } from "./lance/description.ts"
@@ -56,10 +56,7 @@ export const describe = Effect.fn("RetrieverIndex.describe")(function*(
   path: string
 ): Effect.fn.Return<Description, IndexCorrupt | IndexIo, FileSystem.FileSystem | Path.Path> {
   const fs = yield* FileSystem.FileSystem
-  const info = yield* Effect.mapError(
-    fs.stat(path),
-    (error) => new IndexIo({ path, reason: error.reason._tag === "NotFound" ? "there is no such file" : error.message })
-  )
+  const info = yield* ioOf(path)(fs.stat(path))
   return info.type === "Directory"
     ? yield* readLance(path)
     : yield* Effect.scoped(Effect.map(openFile(path), ({ description }) => description))

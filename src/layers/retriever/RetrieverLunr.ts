@@ -10,6 +10,7 @@ import type { Document, ScoredDocument } from "../../domain/Document.ts"
 import { Retriever, RetrieverFailed } from "../../services/Retriever.ts"
 import * as AtomicFile from "../atomicFile.ts"
 import { incremental, sha256 } from "../hash.ts"
+import * as SystemReason from "../systemReason.ts"
 import * as UserCache from "../userCache.ts"
 import * as CorpusFile from "./CorpusFile.ts"
 
@@ -101,7 +102,7 @@ const load = Effect.fnUntraced(function*(path: string) {
 
 const store = Effect.fnUntraced(function*(path: string, index: lunr.Index) {
   const json = yield* Effect.try({ try: () => serialize(index), catch: String })
-  yield* AtomicFile.writeString(path, `${sha256(json)}\n${json}`)
+  yield* AtomicFile.writeString(path, `${sha256(json)}\n${json}`, { durable: false })
 })
 
 const loadOrBuild = Effect.fnUntraced(function*(documents: ReadonlyArray<Document>, options: Options) {
@@ -126,7 +127,7 @@ const loadOrBuild = Effect.fnUntraced(function*(documents: ReadonlyArray<Documen
   }
   const index = yield* build(documents, onProgress)
   yield* store(path, index).pipe(
-    Effect.catch((reason) => Effect.logWarning(`the index cannot be kept in ${path}: ${String(reason)}`))
+    Effect.catch((reason) => Effect.logWarning(`the index cannot be kept in ${path}: ${SystemReason.of(reason)}`))
   )
   return index
 })

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { Clock, Duration, Effect, Layer } from "effect"
+import { Clock, Duration, Effect, type Layer } from "effect"
 import { Retriever } from "../../services/Retriever.ts"
 
 /**
@@ -29,9 +29,8 @@ export interface Options {
  * @since 0.1.0
  */
 export const layer = (options: Options): Layer.Layer<Retriever, never, Retriever> =>
-  Layer.effect(
-    Retriever,
-    Effect.map(Retriever, (inner) => {
+  Retriever.decorate((inner) =>
+    Effect.sync(() => {
       const spacing = Duration.toMillis(Duration.fromInputUnsafe(options.interval ?? "1 second")) / options.limit
       const allowance = spacing * (Math.max(1, options.burst ?? 1) - 1)
       let nextStart = 0

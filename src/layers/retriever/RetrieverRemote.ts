@@ -58,23 +58,13 @@ export const endpoint = (url: string | URL): string => {
   return parsed.toString()
 }
 
-const withoutCredentials = (url: string): string => {
-  const parsed = new URL(url)
-  parsed.username = ""
-  parsed.password = ""
-  return parsed.toString()
-}
-
 const make = Effect.fnUntraced(function*(options: Options) {
   const client = yield* HttpClient.HttpClient
   const url = endpoint(options.url)
-  const name = `RetrieverRemote(${withoutCredentials(url)})`
+  const name = `RetrieverRemote(${JsonHttp.withoutCredentials(url)})`
   const dialect = options.dialect ?? "search-r1"
   const returnScores = options.returnScores ?? true
-  const base = HttpClientRequest.post(url).pipe(
-    HttpClientRequest.acceptJson,
-    options.bearerToken === undefined ? (request) => request : HttpClientRequest.bearerToken(options.bearerToken)
-  )
+  const base = JsonHttp.post(url, options.bearerToken)
 
   const ask = Effect.fn("RetrieverRemote.request")(
     function*(payload: Readonly<Record<string, unknown>>, queries: number, topK: number) {
@@ -119,12 +109,13 @@ export const layer = (options: Options): Layer.Layer<Retriever, never, HttpClien
   Layer.effect(Retriever, make(options))
 
 /**
- * {@link layer} with the options from `RETRIEVER_URL`, `RETRIEVER_DIALECT` and `RETRIEVER_TOKEN`.
+ * {@link layer} with the options from `RETRIEVER_URL`, `RETRIEVER_DIALECT` and `RETRIEVER_TOKEN`. They are read wherever
+ * the layer is provided.
  *
  * @category layers
  * @since 0.1.0
  */
-export const layerConfig: Layer.Layer<Retriever, Config.ConfigError, HttpClient.HttpClient> = Layer.effect(
+export const layerConfig: Layer.Layer<Retriever, Config.ConfigError, HttpClient.HttpClient> = Layer.fresh(Layer.effect(
   Retriever,
   Effect.gen(function*() {
     const options = yield* Config.all({
@@ -134,4 +125,4 @@ export const layerConfig: Layer.Layer<Retriever, Config.ConfigError, HttpClient.
     }).pipe(Config.nested("RETRIEVER"))
     return yield* make(options)
   })
-)
+))

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { Effect, Layer } from "effect"
+import { Effect, type Layer } from "effect"
 import type { ScoredDocument } from "../../domain/Document.ts"
 import { Reranker } from "../../services/Reranker.ts"
 import { Retriever, RetrieverUnexpectedShape } from "../../services/Retriever.ts"
@@ -25,10 +25,8 @@ export interface Options {
  * @since 0.1.0
  */
 export const layer = (options?: Options): Layer.Layer<Retriever, never, Retriever | Reranker> =>
-  Layer.effect(
-    Retriever,
-    Effect.gen(function*() {
-      const inner = yield* Retriever
+  Retriever.decorate(
+    Effect.fnUntraced(function*(inner) {
       const reranker = yield* Reranker
       const name = `${inner.name} reranked by ${reranker.name}`
       return Retriever.fromSearchMany(

@@ -3,8 +3,8 @@
  *
  * @since 0.1.0
  */
-import { Layer } from "effect"
-import type { Retriever } from "../../services/Retriever.ts"
+import { Effect, Layer } from "effect"
+import { Retriever } from "../../services/Retriever.ts"
 import * as RetrieverBatching from "./RetrieverBatching.ts"
 import * as RetrieverCache from "./RetrieverCache.ts"
 import * as RetrieverConcurrency from "./RetrieverConcurrency.ts"
@@ -28,8 +28,6 @@ export interface Options {
   readonly cache?: RetrieverCache.Options | false | undefined
 }
 
-type Decorator = Layer.Layer<Retriever, never, Retriever>
-
 /**
  * From the engine outwards: time limit of an attempt, concurrency, rate limit, retry, batching, cache. So a search that
  * waits for its turn or for its next attempt neither runs out of time nor holds a place, and a cached answer costs none.
@@ -39,8 +37,8 @@ type Decorator = Layer.Layer<Retriever, never, Retriever>
  * @category layers
  * @since 0.1.0
  */
-export const layer = (options: Options = {}): Decorator => {
-  const parts: Array<Decorator> = []
+export const layer = (options: Options = {}): Layer.Layer<Retriever, never, Retriever> => {
+  const parts: Array<Layer.Layer<Retriever, never, Retriever>> = []
   if (options.timeLimit !== false) parts.push(RetrieverTimeLimit.layer(options.timeLimit))
   if (options.concurrency !== false) parts.push(RetrieverConcurrency.layer(options.concurrency))
   if (options.rateLimit !== false && options.rateLimit !== undefined) {
@@ -49,8 +47,7 @@ export const layer = (options: Options = {}): Decorator => {
   if (options.retry !== false) parts.push(RetrieverRetry.layer(options.retry))
   if (options.batching !== false) parts.push(RetrieverBatching.layer(options.batching))
   if (options.cache !== false) parts.push(RetrieverCache.layer(options.cache))
-  return parts.reduce((inner, outer) => Layer.provide(outer, inner), unchanged)
+  const unchanged = Retriever.decorate(Effect.succeed)
+  // what `Layer.provide` makes would be shared by all engines that it stands around
+  return Layer.fresh(parts.reduce((inner, outer) => Layer.provide(outer, inner), unchanged))
 }
-
-/** The retriever itself, for when everything is left out. */
-const unchanged: Decorator = RetrieverTimeLimit.layer({ duration: "Infinity" })

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { Duration, Effect, Layer, Metric, Schedule } from "effect"
+import { Duration, Effect, type Layer, Metric, Schedule } from "effect"
 import { isRetryable, Retriever, type RetrieverError, searchRetries } from "../../services/Retriever.ts"
 
 /**
@@ -25,6 +25,36 @@ const retryAfter = (error: RetrieverError): number =>
   error._tag === "RetrieverRejected" ? error.retryAfterMillis ?? 0 : 0
 
 /**
+ * Repeats what fails with an error that `isRetryable`, as {@link layer} does.
+ *
+ * @category combinators
+ * @since 0.2.0
+ */
+export const retrying = (options?: Options) => {
+  const maxRetryAfter = Duration.toMillis(Duration.fromInputUnsafe(options?.maxRetryAfter ?? "1 minute"))
+  const schedule = Schedule.min([
+    Schedule.exponential(options?.base ?? "200 millis"),
+    Schedule.spaced(options?.max ?? "10 seconds")
+  ]).pipe(
+    Schedule.jittered,
+    Schedule.upTo({ times: options?.times ?? 3 }),
+    Schedule.setInputType<RetrieverError>(),
+    Schedule.while(({ input }) => isRetryable(input) && retryAfter(input) <= maxRetryAfter),
+    Schedule.modifyDelay(({ duration, input }) =>
+      Effect.succeed(Duration.max(duration, Duration.millis(retryAfter(input))))
+    )
+  )
+  return <A>(attempt: Effect.Effect<A, RetrieverError>): Effect.Effect<A, RetrieverError> =>
+    Effect.suspend(() => {
+      let attempts = 0
+      const counted = Effect.suspend(() =>
+        attempts++ === 0 ? attempt : Effect.andThen(Metric.update(searchRetries, 1), attempt)
+      )
+      return Effect.retry(counted, schedule)
+    })
+}
+
+/**
  * Repeats calls whose error `isRetryable`: exponential backoff with jitter (80 to 120 % of the delay), never less than
  * the server's `Retry-After`, a bounded number of times. The last error is passed on. `searchRetries` counts them.
  *
@@ -32,30 +62,9 @@ const retryAfter = (error: RetrieverError): number =>
  * @since 0.1.0
  */
 export const layer = (options?: Options): Layer.Layer<Retriever, never, Retriever> =>
-  Layer.effect(
-    Retriever,
-    Effect.map(Retriever, (inner) => {
-      const maxRetryAfter = Duration.toMillis(Duration.fromInputUnsafe(options?.maxRetryAfter ?? "1 minute"))
-      const schedule = Schedule.min([
-        Schedule.exponential(options?.base ?? "200 millis"),
-        Schedule.spaced(options?.max ?? "10 seconds")
-      ]).pipe(
-        Schedule.jittered,
-        Schedule.upTo({ times: options?.times ?? 3 }),
-        Schedule.setInputType<RetrieverError>(),
-        Schedule.while(({ input }) => isRetryable(input) && retryAfter(input) <= maxRetryAfter),
-        Schedule.modifyDelay(({ duration, input }) =>
-          Effect.succeed(Duration.max(duration, Duration.millis(retryAfter(input))))
-        )
-      )
-      const retried = <A>(attempt: Effect.Effect<A, RetrieverError>) =>
-        Effect.suspend(() => {
-          let attempts = 0
-          const counted = Effect.suspend(() =>
-            attempts++ === 0 ? attempt : Effect.andThen(Metric.update(searchRetries, 1), attempt)
-          )
-          return Effect.retry(counted, schedule)
-        })
+  Retriever.decorate((inner) =>
+    Effect.sync(() => {
+      const retried = retrying(options)
       return Retriever.of({
         name: inner.name,
         search: (query, options) => retried(inner.search(query, options)),

@@ -100,10 +100,7 @@ export const layer = (options: Options): Layer.Layer<Retriever, never, HttpClien
       const url = `${String(options.url).replace(/\/+$/, "")}/chat/completions`
       const name = `RetrieverSimulated(${options.model})`
       const seed = options.seed ?? 0
-      const base = HttpClientRequest.post(url).pipe(
-        HttpClientRequest.acceptJson,
-        options.key === undefined ? (request) => request : HttpClientRequest.bearerToken(options.key)
-      )
+      const base = JsonHttp.post(url, options.key)
       return Retriever.fromSearch(
         name,
         Effect.fn("RetrieverSimulated.search")(function*(query, { topK }) {

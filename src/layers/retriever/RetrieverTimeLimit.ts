@@ -3,8 +3,8 @@
  *
  * @since 0.1.0
  */
-import { Duration, Effect, Layer } from "effect"
-import { Retriever, RetrieverTimeout } from "../../services/Retriever.ts"
+import { Duration, Effect, type Layer } from "effect"
+import { Retriever, type RetrieverError, RetrieverTimeout } from "../../services/Retriever.ts"
 
 /**
  * @category models
@@ -16,6 +16,21 @@ export interface Options {
 }
 
 /**
+ * Fails what takes longer with `RetrieverTimeout` and interrupts it.
+ *
+ * @category combinators
+ * @since 0.2.0
+ */
+export const limiting = (retriever: string, options?: Options) => {
+  const duration = Duration.fromInputUnsafe(options?.duration ?? "30 seconds")
+  return <A>(attempt: Effect.Effect<A, RetrieverError>): Effect.Effect<A, RetrieverError> =>
+    Effect.timeoutOrElse(attempt, {
+      duration,
+      orElse: () => Effect.fail(new RetrieverTimeout({ retriever, milliseconds: Duration.toMillis(duration) }))
+    })
+}
+
+/**
  * Fails a call that takes longer with `RetrieverTimeout` and interrupts it. Below `RetrieverRetry` the limit holds for
  * each attempt, above it for all attempts together.
  *
@@ -23,15 +38,9 @@ export interface Options {
  * @since 0.1.0
  */
 export const layer = (options?: Options): Layer.Layer<Retriever, never, Retriever> =>
-  Layer.effect(
-    Retriever,
-    Effect.map(Retriever, (inner) => {
-      const duration = Duration.fromInputUnsafe(options?.duration ?? "30 seconds")
-      const limit = Effect.timeoutOrElse({
-        duration,
-        orElse: () =>
-          Effect.fail(new RetrieverTimeout({ retriever: inner.name, milliseconds: Duration.toMillis(duration) }))
-      })
+  Retriever.decorate((inner) =>
+    Effect.sync(() => {
+      const limit = limiting(inner.name, options)
       return Retriever.of({
         name: inner.name,
         search: (query, options) => limit(inner.search(query, options)),

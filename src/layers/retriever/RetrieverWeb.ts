@@ -66,10 +66,11 @@ type WebLayer<E = never> = Layer.Layer<Retriever, E, HttpClient.HttpClient>
 const layerOf = (provider: Providers.Provider, options: Options): WebLayer =>
   Layer.effect(Retriever, make(provider, options))
 
+/** Read wherever the layer is provided: two programs in one process may have keys of their own. */
 const layerFromConfig = (provider: Config.Config<Providers.Provider>, key: string): WebLayer<Config.ConfigError> =>
-  Layer.unwrap(Effect.gen(function*() {
+  Layer.fresh(Layer.unwrap(Effect.gen(function*() {
     return layerOf(yield* provider, { key: yield* Config.Redacted(key) })
-  }))
+  })))
 
 /**
  * Google's Custom Search JSON API; `engine` is the id of the search engine (`cx`).

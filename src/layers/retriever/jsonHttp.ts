@@ -3,14 +3,18 @@
  *
  * @since 0.1.0
  */
-import { Clock, Effect } from "effect"
-import { type HttpClient, type HttpClientError, type HttpClientRequest } from "effect/http"
+import { Clock, Effect, type Redacted } from "effect"
+import { type HttpClient, type HttpClientError, HttpClientRequest, type HttpClientResponse } from "effect/http"
+import * as Json from "../../domain/Json.ts"
 import {
   type RetrieverError,
   RetrieverMalformedJson,
   RetrieverRejected,
-  RetrieverUnavailable
+  RetrieverUnavailable,
+  RetrieverUnexpectedShape
 } from "../../services/Retriever.ts"
+import * as AnswerBody from "./answerBody.ts"
+import * as Redirects from "./redirects.ts"
 
 /** As much of a strange answer as an error message can hold. */
 const excerptLength = 200
@@ -27,6 +31,15 @@ export const excerpt = (text: string): string => {
 }
 
 /**
+ * The beginning of a value of JSON, for error messages; numbers that JSON does not have are shown as they are.
+ *
+ * @category formatting
+ * @since 0.2.0
+ */
+export const shown = (value: unknown): string =>
+  typeof value === "number" || value === undefined ? String(value) : excerpt(Json.show(value))
+
+/**
  * The delay that a `Retry-After` header asks for: seconds or an HTTP date (RFC 9110, §10.2.3). Never negative.
  *
  * @category decoding
@@ -38,6 +51,19 @@ export const parseRetryAfter = (header: string | undefined, nowMillis: number): 
   if (!/^[A-Za-z]{3,9},? /.test(text)) return undefined
   const at = Date.parse(text)
   return Number.isNaN(at) ? undefined : Math.max(0, at - nowMillis)
+}
+
+/**
+ * An address as messages may show it.
+ *
+ * @category formatting
+ * @since 0.2.0
+ */
+export const withoutCredentials = (url: string | URL): string => {
+  const parsed = new URL(url)
+  parsed.username = ""
+  parsed.password = ""
+  return parsed.toString()
 }
 
 /** Innermost message: Node wraps "ECONNREFUSED" twice. */
@@ -57,9 +83,42 @@ const unavailable = (retriever: string) => (error: HttpClientError.HttpClientErr
     }`
   })
 
+const readText = (
+  retriever: string,
+  response: HttpClientResponse.HttpClientResponse
+): Effect.Effect<string, RetrieverError> =>
+  AnswerBody.text(response).pipe(
+    Effect.catchTags({
+      BodyTooLarge: ({ maxBytes }) =>
+        Effect.fail(
+          new RetrieverUnexpectedShape({ retriever, reason: `its answer is larger than ${maxBytes} bytes` })
+        ),
+      BodyUnreadable: ({ reason }) => Effect.fail(new RetrieverMalformedJson({ retriever, body: "", reason })),
+      HttpClientError: (error) => Effect.fail(unavailable(retriever)(error))
+    })
+  )
+
 /**
- * Sends a request and reads its JSON. A lost connection is `RetrieverUnavailable`, a status that is no success
- * `RetrieverRejected` and a body that is no JSON `RetrieverMalformedJson`. Interruption closes the connection.
+ * A request that posts to an address, with a key or else the name and the password that the address holds.
+ *
+ * @category requests
+ * @since 0.2.0
+ */
+export const post = (url: string | URL, key?: Redacted.Redacted | string): HttpClientRequest.HttpClientRequest => {
+  const { password, username } = new URL(url)
+  const request = HttpClientRequest.post(new URL(withoutCredentials(url))).pipe(HttpClientRequest.acceptJson)
+  return key !== undefined
+    ? HttpClientRequest.bearerToken(request, key)
+    : username !== "" || password !== ""
+    ? HttpClientRequest.basicAuth(request, decodeURIComponent(username), decodeURIComponent(password))
+    : request
+}
+
+/**
+ * Sends a request and reads its JSON. Redirects on the same host are followed. A lost connection is
+ * `RetrieverUnavailable`, a status that is no success `RetrieverRejected`, a body that is no JSON
+ * `RetrieverMalformedJson` and one beyond `HttpIncomingMessage.MaxBodySize` `RetrieverUnexpectedShape`. `NaN` and
+ * `Infinity`, which Python writes, are read as the numbers that they are. Interruption closes the connection.
  *
  * @category requests
  * @since 0.1.0
@@ -69,10 +128,15 @@ export const execute = Effect.fnUntraced(function*(
   retriever: string,
   request: HttpClientRequest.HttpClientRequest
 ): Effect.fn.Return<unknown, RetrieverError> {
-  const response = yield* client.execute(request).pipe(Effect.mapError(unavailable(retriever)))
+  const response = yield* Redirects.execute(client, request).pipe(
+    Effect.catchTags({
+      HttpClientError: (error) => Effect.fail(unavailable(retriever)(error)),
+      NotFollowed: ({ reason, status }) => Effect.fail(new RetrieverRejected({ retriever, status, body: reason }))
+    })
+  )
   if (response.status < 200 || response.status >= 300) {
     // the refusal itself is the news, even when its body cannot be read
-    const body = yield* response.text.pipe(Effect.orElseSucceed(() => ""))
+    const body = yield* readText(retriever, response).pipe(Effect.orElseSucceed(() => ""))
     const retryAfterMillis = parseRetryAfter(response.headers["retry-after"], yield* Clock.currentTimeMillis)
     return yield* new RetrieverRejected({
       retriever,
@@ -81,16 +145,10 @@ export const execute = Effect.fnUntraced(function*(
       ...(retryAfterMillis === undefined ? {} : { retryAfterMillis })
     })
   }
-  const body = yield* response.text.pipe(Effect.mapError(unavailable(retriever)))
-  return yield* Effect.try({
-    try: () => parse(body),
-    catch: (error) =>
-      new RetrieverMalformedJson({
-        retriever,
-        body: excerpt(body),
-        reason: error instanceof Error ? error.message : String(error)
-      })
+  const body = yield* readText(retriever, response)
+  return yield* Effect.mapError(Effect.fromResult(Json.parse(body)), (reason) => {
+    const type = response.headers["content-type"] ?? ""
+    const called = type === "" || /json/i.test(type) ? "" : `, sent as ${type}`
+    return new RetrieverMalformedJson({ retriever, body: excerpt(body), reason: `${reason}${called}` })
   })
 })
-
-const parse = (body: string): unknown => JSON.parse(body)

@@ -6,6 +6,7 @@
 import { Result } from "effect"
 import { HttpClientRequest } from "effect/http"
 import type { ScoredDocument } from "../../domain/Document.ts"
+import { textOf } from "../../domain/RecordFields.ts"
 
 /**
  * A hosted engine.
@@ -45,8 +46,7 @@ const fields = (value: unknown): Fields =>
 
 const list = (value: unknown): ReadonlyArray<unknown> => Array.isArray(value) ? value : []
 
-const text = (value: unknown): string =>
-  typeof value === "string" ? value : typeof value === "number" ? String(value) : ""
+const text = (value: unknown): string => textOf(value) ?? ""
 
 const entities: Readonly<Record<string, string>> = { amp: "&", lt: "<", gt: ">", quot: "\"", apos: "'", nbsp: " " }
 
@@ -108,7 +108,7 @@ const beginning = (query: string, words: number, characters: number): string =>
  * @since 0.1.0
  */
 export const google = (engine: string): Provider => ({
-  name: "Google",
+  name: `Google(${engine})`,
   url: "https://www.googleapis.com/customsearch/v1",
   maxResults: 10,
   request: (url, key, query, topK) => get(url, { key, cx: engine, q: beginning(query, 32, 2048), num: String(topK) }),

@@ -4,12 +4,11 @@
  * @since 0.1.0
  */
 import { Result } from "effect"
-import { contents, type Document, fromContents, type ScoredDocument } from "../../domain/Document.ts"
+import { contents, type Document, fromContents, fromFields, type ScoredDocument } from "../../domain/Document.ts"
+import * as LaxJson from "../../domain/LaxJson.ts"
+import { type Fields, isFields, textOf } from "../../domain/RecordFields.ts"
 import { sha256 } from "../hash.ts"
-
-type Json = Readonly<Record<string, unknown>>
-
-const isRecord = (value: unknown): value is Json => typeof value === "object" && value !== null && !Array.isArray(value)
+import { shown } from "./jsonHttp.ts"
 
 /** Servers that build documents on the fly give them no id: equal texts get equal ids. */
 const derivedId = (text: string): string => sha256(text).slice(0, 16)
@@ -37,42 +36,59 @@ export const documentFromString = (text: string): Document => {
   return fromContents(id, text)
 }
 
-const documentFromRecord = (record: Json): Result.Result<Document, string> => {
-  const { contents: body, text, title } = record
-  const id = typeof record["id"] === "number" ? String(record["id"]) : record["id"]
-  if (id !== undefined && id !== null && typeof id !== "string") return Result.fail(`a document's "id" is no string`)
-  const separate = typeof title === "string" && typeof text === "string"
-  if (typeof body === "string") {
-    const named = typeof id === "string" ? id : derivedId(body)
-    // `contents` is what the reference reads; title and text are used only where they say the same and more exactly
-    return Result.succeed(
-      separate && contents({ id: named, title, text }) === body
-        ? { id: named, title, text }
-        : fromContents(named, body)
-    )
+const documentFromRecord = (record: Fields): Result.Result<Document, string> => {
+  const id = textOf(record["id"])
+  if (id === undefined && record["id"] !== undefined && record["id"] !== null) {
+    return Result.fail(`a document's "id" is no string`)
   }
-  if (separate) {
-    return Result.succeed({ id: typeof id === "string" ? id : derivedId(`${title}\n${text}`), title, text })
-  }
-  return Result.fail(`a document needs "contents", or "title" and "text"`)
+  // servers leave the title out where there is none
+  const found = fromFields(id ?? "", { ...record, title: record["title"] ?? "" })
+  if (found === undefined) return Result.fail(`a document needs "contents", or "title" and "text", as strings`)
+  const { contents: whole } = record
+  return Result.succeed({ ...found, id: id ?? derivedId(typeof whole === "string" ? whole : contents(found)) })
 }
 
 const document = (value: unknown): Result.Result<Document, string> =>
   typeof value === "string"
     ? Result.succeed(documentFromString(value))
-    : isRecord(value)
+    : isFields(value)
     ? documentFromRecord(value)
     : Result.fail("a document is neither an object nor a string")
 
+interface Hit {
+  readonly document: Document
+  readonly score: number | undefined
+}
+
+/** Reads one hit: `{document, score}` or a bare document. */
+const hit = (value: unknown): Result.Result<Hit, string> => {
+  const scored = isFields(value) && "document" in value
+  const given = scored ? value["score"] : undefined
+  const score = given === undefined || given === null ? undefined : LaxJson.finite(given)
+  if (score === undefined && given !== undefined && given !== null) {
+    return Result.fail(`the "score" ${shown(given)} is no number`)
+  }
+  return Result.map(document(scored ? value["document"] : value), (document) => ({ document, score }))
+}
+
 /**
- * Reads one hit: `{document, score}` or a bare document. A hit without a score gets the reciprocal of its rank, so that
- * scores fall with the rank as the server gave it.
+ * Reads the hits of one query. Without scores they get the reciprocals of their ranks, so that scores fall with the rank
+ * as the server gave it; scores for some of them would be mixed with those.
  */
-const hit = (value: unknown, rank: number): Result.Result<ScoredDocument, string> => {
-  const scored = isRecord(value) && "document" in value
-  const score = scored && value["score"] !== undefined && value["score"] !== null ? value["score"] : 1 / rank
-  if (typeof score !== "number" || !Number.isFinite(score)) return Result.fail(`a "score" is no number`)
-  return Result.map(document(scored ? value["document"] : value), (document) => ({ ...document, score }))
+const hits = (
+  list: ReadonlyArray<unknown>
+): Result.Result<ReadonlyArray<ScoredDocument>, readonly [number, string]> => {
+  const found: Array<Hit> = []
+  for (const [rank, value] of list.entries()) {
+    const decoded = hit(value)
+    if (Result.isFailure(decoded)) return Result.fail([rank, decoded.failure])
+    found.push(decoded.success)
+  }
+  const bare = found.findIndex(({ score }) => score === undefined)
+  if (bare !== -1 && found.some(({ score }) => score !== undefined)) {
+    return Result.fail([bare, `it has no "score", and others have`])
+  }
+  return Result.succeed(found.map(({ document, score }, rank) => ({ ...document, score: score ?? 1 / (rank + 1) })))
 }
 
 /**
@@ -86,21 +102,20 @@ export const decodeResult = (
   queries: number,
   topK: number
 ): Result.Result<ReadonlyArray<ReadonlyArray<ScoredDocument>>, string> => {
-  const result = isRecord(json) ? json["result"] : undefined
-  if (!Array.isArray(result)) return Result.fail(`there is no array "result"`)
+  const result = isFields(json) ? json["result"] : undefined
+  if (!Array.isArray(result)) return Result.fail(`there is no array "result" in ${shown(json)}`)
   if (result.length !== queries) {
     return Result.fail(`"result" holds ${result.length} lists for ${queries} ${queries === 1 ? "query" : "queries"}`)
   }
   const lists: Array<ReadonlyArray<ScoredDocument>> = []
   for (const [index, list] of result.entries()) {
     if (!Array.isArray(list)) return Result.fail(`"result[${index}]" is no array`)
-    const documents: Array<ScoredDocument> = []
-    for (let rank = 0; rank < Math.min(topK, list.length); rank++) {
-      const decoded = hit(list[rank], rank + 1)
-      if (Result.isFailure(decoded)) return Result.fail(`"result[${index}][${rank}]": ${decoded.failure}`)
-      documents.push(decoded.success)
+    const decoded = hits(list.slice(0, topK))
+    if (Result.isFailure(decoded)) {
+      const [rank, reason] = decoded.failure
+      return Result.fail(`"result[${index}][${rank}]": ${reason}`)
     }
-    lists.push(documents)
+    lists.push(decoded.success)
   }
   return Result.succeed(lists)
 }

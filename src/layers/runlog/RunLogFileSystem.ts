@@ -5,13 +5,14 @@
  */
 import { Clock, Effect, FileSystem, Layer, Path, type PlatformError, Semaphore, Stream } from "effect"
 import { RunLog, RunLogError } from "../../services/RunLog.ts"
+import * as SystemReason from "../systemReason.ts"
 import { dropTornTail, wholeLines } from "./jsonLines.ts"
 import * as records from "./records.ts"
 
 const encoder = new TextEncoder()
 
 const failedAt = (path: string) => (error: PlatformError.PlatformError) =>
-  new RunLogError({ path, reason: error.message })
+  new RunLogError({ path, reason: SystemReason.of(error) })
 
 /**
  * What a log in `directory` holds, for those who only look: nothing is made, mended or locked, and a log that is not there
@@ -88,7 +89,8 @@ export const layer = (
 
         const read = Stream.mapEffect(lines, (line) =>
           kind.decode(line, path))
-        return { path, torn, append, rewind, read }
+        const sync = named(file.sync, path)
+        return { path, torn, append, rewind, read, sync }
       })
 
       const metrics = yield* open(records.metrics)
@@ -113,10 +115,11 @@ export const layer = (
         readMetrics: metrics.read,
         readTrajectories: trajectories.read,
         readEvents: events.read,
-        rewind: Effect.fn("RunLog.rewind")(function*(step: number) {
+        rewind: Effect.fn("RunLog.rewind")(function*(step, options) {
           yield* metrics.rewind(step)
-          yield* trajectories.rewind(step)
-        })
+          yield* trajectories.rewind(options?.trajectories ?? step)
+        }),
+        sync: Effect.forEach([metrics, trajectories, events], ({ sync }) => sync, { discard: true })
       })
     })
   )

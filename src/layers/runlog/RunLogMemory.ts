@@ -28,20 +28,26 @@ const memory = <A>(kind: records.Kind<A>) => {
 }
 
 /**
+ * A log of its own for each call, as each file is: a constant would be one log for all runs of a program.
+ *
  * @category layers
  * @since 0.1.0
  */
-export const layer: Layer.Layer<RunLog> = Layer.sync(RunLog, () => {
-  const metrics = memory(records.metrics)
-  const trajectories = memory(records.trajectories)
-  const events = memory(records.events)
-  return RunLog.of({
-    metrics: metrics.append,
-    trajectory: trajectories.append,
-    event: (event, detail) => Effect.flatMap(Clock.currentTimeMillis, (time) => events.append({ time, event, detail })),
-    readMetrics: metrics.read,
-    readTrajectories: trajectories.read,
-    readEvents: events.read,
-    rewind: (step) => Effect.andThen(metrics.rewind(step), trajectories.rewind(step))
+export const layer = (): Layer.Layer<RunLog> =>
+  Layer.sync(RunLog, () => {
+    const metrics = memory(records.metrics)
+    const trajectories = memory(records.trajectories)
+    const events = memory(records.events)
+    return RunLog.of({
+      metrics: metrics.append,
+      trajectory: trajectories.append,
+      event: (event, detail) =>
+        Effect.flatMap(Clock.currentTimeMillis, (time) => events.append({ time, event, detail })),
+      readMetrics: metrics.read,
+      readTrajectories: trajectories.read,
+      readEvents: events.read,
+      rewind: (step, options) =>
+        Effect.andThen(metrics.rewind(step), trajectories.rewind(options?.trajectories ?? step)),
+      sync: Effect.void
+    })
   })
-})

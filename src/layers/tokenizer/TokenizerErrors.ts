@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import { Effect, FileSystem, type PlatformError, Result, Schema } from "effect"
-import { reasonOf } from "../textFile.ts"
+import * as SystemReason from "../systemReason.ts"
 
 /**
  * A file of a tokenizer is not there. `reason` tells what was looked for, or what to do about it.
@@ -100,7 +100,7 @@ export const fromPlatform =
   (path: string) => (error: PlatformError.PlatformError): TokenizerFileMissing | TokenizerFileInvalid =>
     error.reason._tag === "NotFound"
       ? new TokenizerFileMissing({ path, reason: "there is no such file" })
-      : new TokenizerFileInvalid({ path, reason: reasonOf(error.reason.cause) ?? error.message })
+      : new TokenizerFileInvalid({ path, reason: SystemReason.of(error) })
 
 const notJson = (text: string): string =>
   text === ""

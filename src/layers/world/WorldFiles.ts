@@ -4,7 +4,7 @@
  *
  * @since 0.1.0
  */
-import { Effect, FileSystem, Path, type PlatformError, Schema, Stream } from "effect"
+import { Effect, FileSystem, Path, Schema, Stream } from "effect"
 import { formatLine } from "../../domain/Corpus.ts"
 import * as Prng from "../../domain/Prng.ts"
 import * as World from "../../domain/world/World.ts"
@@ -89,10 +89,10 @@ function* blocks(lines: Iterable<string>): Generator<{ readonly text: string; re
 }
 
 const writeLines = Effect.fnUntraced(function*(
-  path: string,
+  file: AtomicFile.Staged,
   lines: Iterable<string>,
   onProgress: (lines: number) => Effect.Effect<void>
-): Effect.fn.Return<number, PlatformError.PlatformError, FileSystem.FileSystem> {
+): Effect.fn.Return<number, AtomicFile.FileUnwritable, FileSystem.FileSystem> {
   const fs = yield* FileSystem.FileSystem
   let written = 0
   // one block at a time: the next is not made before this one is on its way to the disk
@@ -100,7 +100,8 @@ const writeLines = Effect.fnUntraced(function*(
     Stream.tap(({ lines }) => onProgress(written += lines)),
     Stream.map(({ text }) => text),
     Stream.encodeText,
-    Stream.run(fs.sink(path))
+    Stream.run(fs.sink(file.temporary)),
+    file.naming
   )
   return written
 })
@@ -145,7 +146,10 @@ export const write = Effect.fn("WorldFiles.write")(function*(options: Options) {
   const paths = yield* Path.Path
   const pathOf = (name: string) => paths.join(directory, name)
   const names = ["corpus.jsonl", "train.jsonl", "dev.jsonl", "world.json"] as const
-  const existing = yield* Effect.filter(names.map(pathOf), (path) => fs.exists(path))
+  const existing = yield* Effect.filter(
+    names.map(pathOf),
+    (path) => Effect.mapError(fs.exists(path), AtomicFile.unwritable(path))
+  )
   if (!options.force && existing.length > 0) return yield* new WorldExists({ paths: existing })
 
   const wanted = options.questions.dev + options.questions.train
@@ -160,13 +164,15 @@ export const write = Effect.fn("WorldFiles.write")(function*(options: Options) {
   for (const [split, file] of [["dev", dev], ["train", train]] as const) {
     const count = options.questions[split]
     const lines = questionLines(questions, split, count)
-    const written = yield* writeLines(file.temporary, lines, () => Effect.void)
+    const written = yield* writeLines(file, lines, () => Effect.void)
     found += written
     if (written < count) return yield* new WorldQuestion.QuestionsExhausted({ wanted, found })
   }
-  yield* writeLines(corpus.temporary, corpusLines(world), options.onProgress ?? (() => Effect.void))
+  yield* writeLines(corpus, corpusLines(world), options.onProgress ?? (() => Effect.void))
   const description: Manifest = { format: 1, seed: world.seed, size: world.size, questions: options.questions, mix }
-  yield* fs.writeFileString(manifest.temporary, `${yield* Effect.orDie(encodeManifest(description))}\n`)
+  yield* manifest.naming(
+    fs.writeFileString(manifest.temporary, `${yield* Effect.orDie(encodeManifest(description))}\n`)
+  )
   // the one that tells of the others comes last
   yield* Effect.uninterruptible(
     Effect.forEach([corpus, train, dev, manifest], ({ commit }) => commit, { discard: true })

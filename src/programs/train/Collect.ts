@@ -124,6 +124,7 @@ export const collect = Effect.fn("Train.collect")(function*(
   const position = new Map(prompts.map(({ promptKey }, index) => [promptKey, index]))
   const total = prompts.length * config.rollout.groupSize
   let done = 0
+  yield* onProgress({ step: step + 1, phase: "rollouts", done, total })
   const rollouts = Rollout.groups(Stream.fromIterable(prompts), rolloutOptions(config)).pipe(
     Stream.tap((group) => {
       done += completedOf(group) + failuresOf(group).length

@@ -19,6 +19,7 @@ import type { OnProgress } from "./Progress.ts"
  */
 export interface Options {
   readonly evaluation?: Stream.Stream<Question, QuestionsUnreadable> | undefined
+  readonly evaluationSize?: number | undefined
   readonly evaluationRetriever?: Retriever["Service"] | undefined
   readonly onProgress?: OnProgress | undefined
 }
@@ -31,18 +32,17 @@ export interface Options {
  */
 export const evaluate = Effect.fn("Train.evaluate")(function*(config: RunConfig, step: number, options: Options) {
   if (options.evaluation === undefined) return null
-  const total = config.evaluation.questions
-  const questions = total === null ? options.evaluation : Stream.take(options.evaluation, total)
+  const limit = config.evaluation.questions
+  const questions = limit === null ? options.evaluation : Stream.take(options.evaluation, limit)
+  const size = options.evaluationSize ?? limit
+  const total = size === null ? null : Math.min(size, limit ?? size)
   const { onProgress } = options
-  let asked = 0
-  const followed = onProgress === undefined
-    ? questions
-    : Stream.tap(questions, () => onProgress({ step, phase: "evaluation", done: ++asked, total }))
-  const run = Evaluate.run(followed, {
+  const run = Evaluate.run(questions, {
     ...rolloutOptions(config),
     groupSize: 1,
     sampling: RunPlan.evaluationSampling(config)
-  })
+  }, onProgress && ((done) => onProgress({ step, phase: "evaluation", done, total })))
+  if (onProgress !== undefined) yield* onProgress({ step, phase: "evaluation", done: 0, total })
   return yield* options.evaluationRetriever === undefined
     ? run
     : Effect.provideService(run, Retriever, options.evaluationRetriever)

@@ -169,6 +169,17 @@ const updatePolicy = Effect.fn("Train.updatePolicy")(function*(
 })
 
 /**
+ * @category models
+ * @since 0.2.0
+ */
+export interface Options {
+  readonly klCoefficient: number
+  readonly onProgress?: OnProgress | undefined
+  /** Runs when everything is measured and the first update is about to change parameters. */
+  readonly beforeUpdates?: Effect.Effect<void> | undefined
+}
+
+/**
  * Learns from a step's trajectories: everything that is measured before the update is measured first, then critic and
  * policy are updated mini-batch by mini-batch (spec §4.1, steps 3 to 11).
  *
@@ -179,9 +190,9 @@ export const learn = Effect.fn("Train.learn")(function*(
   config: RunConfig,
   step: number,
   scored: ReadonlyArray<ScoredTrajectory>,
-  klCoefficient: number,
-  onProgress: OnProgress = () => Effect.void
+  options: Options
 ): Effect.fn.Return<Learned, LearnError, Policy | Optimizer> {
+  const { beforeUpdates = Effect.void, klCoefficient, onProgress = () => Effect.void } = options
   const started = yield* Clock.currentTimeMillis
   const trained = config.rollout.dynamicSampling
     ? Advantage.informative(scored, config.compat.groupKey)
@@ -197,6 +208,7 @@ export const learn = Effect.fn("Train.learn")(function*(
   const sequences = yield* toSequences(config, trained, estimate, signals)
   const prepared = yield* Clock.currentTimeMillis
 
+  yield* beforeUpdates
   const means = new Means()
   const skipped: Array<boolean> = []
   for (let epoch = 0; epoch < config.update.epochs; epoch++) {

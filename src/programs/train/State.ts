@@ -4,7 +4,9 @@
  * @since 0.1.0
  */
 import { Effect, Option, Schema } from "effect"
+import * as Differences from "../../domain/Differences.ts"
 import * as EarlyStop from "../../domain/EarlyStop.ts"
+import * as RunConfigDifferences from "../../domain/RunConfigDifferences.ts"
 import { RunConfig } from "../../domain/RunConfigSchema.ts"
 import { type Checkpoint, CheckpointCorrupt, type CheckpointInfo, Checkpoints } from "../../services/Checkpoints.ts"
 import { Critic } from "../../services/Critic.ts"
@@ -19,12 +21,27 @@ import { MetricsRecord } from "../../services/RunLog.ts"
  * @since 0.1.0
  */
 export class ResumeConflict extends Schema.TaggedError<ResumeConflict>()("ResumeConflict", {
-  keys: Schema.Array(Schema.String)
+  differences: Schema.Array(Differences.Difference)
 }) {
   override get message() {
-    return `the run was made with other values of ${
-      this.keys.join(", ")
-    }: resume with the same ones, or start a new run from its checkpoint's model`
+    return `the run was made with other settings: ${
+      this.differences.map(Differences.describe).join(", ")
+    }. Resume with the same ones, or start a new run from what this one has learned`
+  }
+}
+
+/**
+ * The newest checkpoint belongs to other work than that which is to go on.
+ *
+ * @category errors
+ * @since 0.2.0
+ */
+export class ResumeMismatch extends Schema.TaggedError<ResumeMismatch>()("ResumeMismatch", {
+  path: Schema.String,
+  expected: Schema.String
+}) {
+  override get message() {
+    return `${this.path} is no checkpoint of ${this.expected}`
   }
 }
 
@@ -132,14 +149,6 @@ export const save = Effect.fn("Train.save")(function*(state: RunState) {
   })
 })
 
-/** Settings that may change between a run and its continuation without making it another run. */
-const free: ReadonlySet<string> = new Set(["steps", "evaluation", "checkpoints", "earlyStop", "device"])
-
-const conflicts = (a: RunConfig, b: RunConfig): ReadonlyArray<string> =>
-  (Object.keys(a) as ReadonlyArray<keyof RunConfig>).filter((key) =>
-    !free.has(key) && JSON.stringify(a[key]) !== JSON.stringify(b[key])
-  )
-
 const read = Effect.fnUntraced(function*(info: CheckpointInfo) {
   const checkpoint = yield* (yield* Checkpoints).load(info)
   const state = yield* Schema.decodeEffect(codec)(checkpoint.state).pipe(
@@ -167,22 +176,49 @@ export const restoreActor = Effect.fn("Train.restoreActor")(function*(info: Chec
 })
 
 /**
+ * Reads a checkpoint of a run that is to go on with a configuration, and fails where it cannot.
+ *
+ * @category programs
+ * @since 0.2.0
+ */
+export const admit = Effect.fn("Train.admit")(function*(info: CheckpointInfo, config: RunConfig) {
+  const { checkpoint, state } = yield* read(info)
+  const differences = RunConfigDifferences.conflicts(state.config, config)
+  if (differences.length > 0) return yield* new ResumeConflict({ differences })
+  if (state.step >= config.steps && state.pending === null) {
+    return yield* new NothingToDo({ step: state.step, steps: config.steps })
+  }
+  return { checkpoint, state }
+})
+
+/**
  * Restores a run: the learners get their states back, the returned state is where to go on.
  *
  * @category programs
  * @since 0.1.0
  */
 export const load = Effect.fn("Train.load")(function*(info: CheckpointInfo, config: RunConfig) {
-  const { checkpoint, state } = yield* read(info)
-  const keys = conflicts(state.config, config)
-  if (keys.length > 0) return yield* new ResumeConflict({ keys })
-  if (state.step >= config.steps && state.pending === null) {
-    return yield* new NothingToDo({ step: state.step, steps: config.steps })
-  }
+  const { checkpoint, state } = yield* admit(info, config)
   yield* restoreOptimizer(checkpoint, state)
   const critic = yield* Effect.serviceOption(Critic)
-  if (Option.isSome(critic) && state.learners["critic"] !== undefined) {
-    yield* critic.value.restore({ info: state.learners["critic"], blobs: unprefixed("critic", checkpoint) })
+  if (Option.isSome(critic)) {
+    const saved = state.learners["critic"]
+    if (saved === undefined) {
+      return yield* new CheckpointCorrupt({ path: info.path, reason: "it holds no critic, which this run has" })
+    }
+    yield* critic.value.restore({ info: saved, blobs: unprefixed("critic", checkpoint) })
   }
   return { ...state, config }
+})
+
+/**
+ * Which checkpoint a finished run is used by: the best one by its evaluation, else the newest.
+ *
+ * @category programs
+ * @since 0.1.0
+ */
+export const chosenCheckpoint = Effect.gen(function*() {
+  const checkpoints = yield* Checkpoints
+  const best = yield* checkpoints.best
+  return Option.isSome(best) ? best : yield* checkpoints.latest
 })

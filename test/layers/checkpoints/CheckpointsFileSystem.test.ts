@@ -1,6 +1,6 @@
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, FileSystem, Layer, Option, Path, Stream } from "effect"
+import { Effect, Fiber, FileSystem, Layer, Option, Path, Stream } from "effect"
 import { ChildProcess, ChildProcessSpawner } from "effect/process"
 import * as Prng from "../../../src/domain/Prng.ts"
 import * as CheckpointsFileSystem from "../../../src/layers/checkpoints/CheckpointsFileSystem.ts"
@@ -39,6 +39,27 @@ const inDirectory = <A, E>(
   }).pipe(Effect.provide(NodeServices.layer))
 
 describe("CheckpointsFileSystem", () => {
+  it.effect("a save that failed or was interrupted leaves nothing behind", () =>
+    inDirectory(Effect.fnUntraced(function*(directory, checkpoints) {
+      const fs = yield* FileSystem.FileSystem
+      yield* Effect.flip(checkpoints.save(checkpointAt(1, Number.NaN)))
+      assert.deepStrictEqual(yield* fs.readDirectory(directory), [])
+      const info = yield* checkpoints.save(checkpointAt(1, 0.5))
+      yield* Effect.flip(checkpoints.save(checkpointAt(2, Number.POSITIVE_INFINITY)))
+      const paths = yield* Path.Path
+      assert.deepStrictEqual(yield* fs.readDirectory(directory), [paths.basename(info.path)])
+      assert.deepStrictEqual(yield* checkpoints.load(info), checkpointAt(1, 0.5))
+      const large = { ...checkpointAt(3), blobs: { weights: new Uint8Array(1 << 26) } }
+      const fiber = yield* Effect.forkChild(checkpoints.save(large))
+      while ((yield* fs.readDirectory(directory)).length < 2) {
+        yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
+      }
+      yield* Fiber.interrupt(fiber)
+      assert.isTrue(yield* fs.exists(info.path))
+      const names = yield* fs.readDirectory(directory)
+      assert.deepStrictEqual(names.filter((name) => name.startsWith(".")), [], "whole or not there")
+    })))
+
   it.effect("any changed byte of any file is noticed: load says so, latest and best take another", () =>
     inDirectory(Effect.fnUntraced(function*(_, checkpoints) {
       const fs = yield* FileSystem.FileSystem

@@ -2,6 +2,7 @@
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, FileSystem, Layer, Stream } from "effect"
+import { fileURLToPath } from "node:url"
 import { gzipSync } from "node:zlib"
 import { Question } from "../../../src/domain/Question.ts"
 import * as QuestionsFile from "../../../src/layers/questions/QuestionsFile.ts"
@@ -71,6 +72,38 @@ describe("QuestionsFile", () => {
       ])
     }))
 
+  it.effect("keeps ids of 64 bits apart", () =>
+    Effect.gen(function*() {
+      const lines = [1161888007138312192n, 1161888007138312193n].map((id) =>
+        `{"id":${id},"question":"q","golden_answers":["x"],"metadata":{"gold_ids":[${id},7]}}\n`
+      ).join("")
+      const read = yield* all.pipe(Effect.provide(inFile("q.jsonl", lines)))
+      assert.deepStrictEqual(read.map(({ goldIds, id }) => [id, goldIds]), [
+        ["1161888007138312192", ["1161888007138312192", "7"]],
+        ["1161888007138312193", ["1161888007138312193", "7"]]
+      ])
+      const indexed = `{"question":"q","golden_answers":["x"],"extra_info":{"index":1161888007138312193}}`
+      assert.strictEqual(
+        (yield* all.pipe(Effect.provide(inFile("q.jsonl", indexed))))[0]?.id,
+        "1161888007138312193"
+      )
+    }))
+
+  it.effect("reads questions and what is known of them from Parquet alike", () =>
+    Effect.gen(function*() {
+      const path = fileURLToPath(new URL("../../fixtures/parquet/metadata.parquet", import.meta.url))
+      assert.deepStrictEqual(yield* QuestionsFile.read(path), [
+        new Question({
+          id: "1161888007138312193",
+          dataSource: "musique",
+          question: "who wrote it?",
+          goldenAnswers: ["Moor"],
+          goldIds: ["9007199254740993", "7"],
+          hops: 3
+        })
+      ])
+    }))
+
   it.effect("names a data set by its file, and by its folder where the file names a split", () =>
     Effect.gen(function*() {
       const fs = yield* FileSystem.FileSystem
@@ -121,7 +154,7 @@ describe("QuestionsFile", () => {
       assert.match(yield* reasonOf("q.jsonl", `{"golden_answers":["x"]}`), /:1: "question" is missing/)
       assert.match(yield* reasonOf("q.jsonl", `{"question":" ","golden_answers":["x"]}`), /:1: "question" is empty/)
       assert.match(
-        yield* reasonOf("q.jsonl", `{"question":"q","golden_answers":[3]}`),
+        yield* reasonOf("q.jsonl", `{"question":"q","golden_answers":[{}]}`),
         /:1: "golden_answers" must hold/
       )
       assert.match(yield* reasonOf("q.jsonl", "7"), /:1: expected an object/)

@@ -7,7 +7,7 @@ import * as RunLogMemory from "../../../src/layers/runlog/RunLogMemory.ts"
 import { RunLog, RunLogError } from "../../../src/services/RunLog.ts"
 import { runLogContract } from "../../contract/runlog.ts"
 
-runLogContract("RunLogMemory", () => Layer.fresh(RunLogMemory.layer))
+runLogContract("RunLogMemory", () => RunLogMemory.layer())
 
 runLogContract("RunLogFileSystem", () =>
   Layer.unwrap(

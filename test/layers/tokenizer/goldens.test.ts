@@ -1,7 +1,7 @@
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
-import { shippedModel } from "../../../src/cli/assets.ts"
+import { shippedModel } from "../../../src/layers/assets.ts"
 import * as TokenizerFolder from "../../../src/layers/tokenizer/TokenizerFolder.ts"
 import * as TokenizerJson from "../../../src/layers/tokenizer/TokenizerJson.ts"
 import * as TokenizerTiktoken from "../../../src/layers/tokenizer/TokenizerTiktoken.ts"

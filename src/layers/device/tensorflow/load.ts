@@ -13,6 +13,7 @@ import { findTensorFlow, type TensorFlowBackend } from "./backend.ts"
 import { Graphs } from "./Graphs.ts"
 import { registerKernels } from "./kernels.ts"
 import { load as loadOperations } from "./operations.ts"
+import * as Quiet from "./quiet.ts"
 
 const packages = ["@tensorflow/tfjs-node-gpu", "@tensorflow/tfjs-node"] as const
 
@@ -115,11 +116,6 @@ const restoreUtil = (): void => {
   }
 }
 
-/** TensorFlow reads its log level from the environment of the process when it starts. */
-const silence = (): void => {
-  process.env["TF_CPP_MIN_LOG_LEVEL"] ??= "2"
-}
-
 /**
  * Loads the backend into this thread; it stays loaded until the thread ends.
  *
@@ -134,10 +130,11 @@ export const load = Effect.fnUntraced(function*(
   const existing = findTensorFlow()
   if (existing !== undefined) return existing
   const own = yield* installDirectory
+  const installed = location.directory.startsWith(`${own}${path.sep}`)
+  yield* Quiet.hush(installed ? own : undefined)
   const backend = yield* Effect.try({
     try: (): TensorFlowBackend => {
       tf.env().set("PROD", true)
-      silence()
       restoreUtil()
       createRequire(import.meta.url)(location.directory)
       const backend = findTensorFlow()
@@ -156,7 +153,7 @@ export const load = Effect.fnUntraced(function*(
       })
   })
   // The addon is built against the library of the installation beside it.
-  const mine = !backend.isUsingGpuDevice && location.directory.startsWith(`${own}${path.sep}`)
+  const mine = !backend.isUsingGpuDevice && installed
   registerKernels(options.operations && mine && (yield* loadOperations(own)))
   return backend
 })

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import { Effect, FileSystem, Path, Schema } from "effect"
+import * as AtomicFile from "../../atomicFile.ts"
 import * as UserCache from "../../userCache.ts"
 
 /**
@@ -62,9 +63,6 @@ export const readInstallation = Effect.gen(function*() {
  * @since 0.1.0
  */
 export const writeInstallation = Effect.fnUntraced(function*(installation: TorchInstallation) {
-  const fs = yield* FileSystem.FileSystem
-  const file = yield* recordFile
   const text = yield* Effect.orDie(Schema.encodeEffect(Record)(installation))
-  yield* fs.writeFileString(`${file}.new`, `${text}\n`)
-  yield* fs.rename(`${file}.new`, file)
+  yield* AtomicFile.writeString(yield* recordFile, `${text}\n`)
 })

@@ -3,19 +3,18 @@
  *
  * @since 0.1.0
  */
-import { Context, Effect, Option, type Scope, Stream } from "effect"
+import { Effect, Option, type Scope, Stream } from "effect"
 import { contextLength, type ModelConfig } from "../../../domain/ModelConfig.ts"
-import type { TensorSpec } from "../../../domain/ModelTensors.ts"
 import type { Critic } from "../../../services/Critic.ts"
 import { Device, type DeviceError } from "../../../services/Device.ts"
-import type { Optimizer } from "../../../services/Optimizer.ts"
-import type { Policy } from "../../../services/Policy.ts"
 import type { ReferencePolicy } from "../../../services/ReferencePolicy.ts"
 import type { Tokenizer } from "../../../services/Tokenizer.ts"
 import * as CriticLearner from "./CriticLearner.ts"
+import type { EngineServices } from "./EngineServices.ts"
 import * as Learner from "./Learner.ts"
 import * as Network from "./Network.ts"
-import type { NamedWeights, ParameterMismatch } from "./Parameters.ts"
+import type { ParameterMismatch } from "./ParameterMismatch.ts"
+import type { NamedWeights } from "./Parameters.ts"
 import * as PolicyLearner from "./PolicyLearner.ts"
 import * as Scheduler from "./Scheduler.ts"
 import * as Scoring from "./Scoring.ts"
@@ -35,32 +34,6 @@ export interface EngineOptions extends Scheduler.SchedulerOptions {
   /** Keep each layer's input only in training, always. Default false: where the memory asks for it. */
   readonly checkpointing?: boolean | undefined
 }
-
-/**
- * The engine's services over one set of parameters.
- *
- * @category models
- * @since 0.1.0
- */
-export interface EngineServices {
-  readonly policy: Policy["Service"]
-  readonly optimizer: Optimizer["Service"]
-  readonly critic: Option.Option<Critic["Service"]>
-  readonly reference: Option.Option<ReferencePolicy["Service"]>
-  readonly config: ModelConfig
-  /** One of the weights that `ModelTensors.tensors` lists, as it is now. */
-  readonly readWeight: (tensor: TensorSpec) => Effect.Effect<Float32Array, DeviceError>
-}
-
-/**
- * The engine whose services `Policy`, `Optimizer`, `Critic` and `ReferencePolicy` are, wherever it runs.
- *
- * @category services
- * @since 0.1.0
- */
-export class Engine extends Context.Service<Engine, EngineServices>()(
-  "effect-search-r1/layers/policy/engine/Engine"
-) {}
 
 /**
  * An engine in this thread.

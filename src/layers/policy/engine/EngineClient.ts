@@ -14,8 +14,8 @@ import {
   type PolicySession,
   PolicyUnavailable
 } from "../../../services/Policy.ts"
-import type { EngineServices } from "./Engine.ts"
 import type { EngineRpcs, Spoken, StartError, StartOptions } from "./EngineRpcs.ts"
+import type { EngineServices } from "./EngineServices.ts"
 
 /**
  * @category models

@@ -24,7 +24,7 @@ import {
 import { ModelLoadError } from "../../model/ModelFileErrors.ts"
 import { VocabularyMismatch } from "../../tokenizer/checkVocabulary.ts"
 import { TokenizerError } from "../../tokenizer/TokenizerErrors.ts"
-import { ParameterMismatch } from "./Parameters.ts"
+import { ParameterMismatch } from "./ParameterMismatch.ts"
 
 const isObject = (value: unknown): value is object => typeof value === "object" && value !== null
 

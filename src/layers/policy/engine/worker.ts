@@ -8,8 +8,11 @@ import * as NodeServices from "@effect/platform-node/NodeServices"
 import * as NodeWorkerRunner from "@effect/platform-node/NodeWorkerRunner"
 import { Layer } from "effect"
 import { RpcServer } from "effect/rpc"
+import { hideDeprecations } from "../../hideDeprecations.ts"
 import { EngineRpcs } from "./EngineRpcs.ts"
 import * as EngineServer from "./EngineServer.ts"
+
+hideDeprecations()
 
 RpcServer.layer(EngineRpcs).pipe(
   Layer.provide(EngineServer.layer),

@@ -3,7 +3,9 @@
  *
  * @since 0.1.0
  */
-import { Schema } from "effect"
+import { Effect, type PlatformError, Schema } from "effect"
+import type { FileUnwritable } from "../../atomicFile.ts"
+import * as SystemReason from "../../systemReason.ts"
 
 /**
  * The file is no index, is cut off, or has changed since it was written.
@@ -34,3 +36,14 @@ export class IndexIo extends Schema.TaggedError<IndexIo>()("IndexIo", {
     return `${this.path}: ${this.reason}`
   }
 }
+
+/**
+ * Makes what the file system refuses the error of the index at `path`, in words.
+ *
+ * @category combinators
+ * @since 0.2.0
+ */
+export const ioOf = (path: string) =>
+  Effect.mapError((error: PlatformError.PlatformError | FileUnwritable | IndexIo) =>
+    error._tag === "IndexIo" ? error : new IndexIo({ path, reason: SystemReason.of(error) })
+  )

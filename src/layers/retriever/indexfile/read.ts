@@ -9,6 +9,7 @@ import { Effect, Option, Schema, type Scope } from "effect"
 import { closeSync, fstatSync, openSync, readSync } from "node:fs"
 import { crc32 } from "node:zlib"
 import type { Document } from "../../../domain/Document.ts"
+import * as SystemReason from "../../systemReason.ts"
 import { IndexCorrupt, IndexIo } from "./errors.ts"
 import { type Description, DescriptionJson, magic, type Section, stride, trailerBytes } from "./format.ts"
 
@@ -106,15 +107,7 @@ const equal = (a: Uint8Array, b: Uint8Array): boolean => a.length === b.length &
 export const openFile = Effect.fn("IndexFile.open")(function*(
   path: string
 ): Effect.fn.Return<OpenFile, IndexCorrupt | IndexIo, Scope.Scope> {
-  const io = (cause: unknown) =>
-    new IndexIo({
-      path,
-      reason: cause instanceof Error && "code" in cause && cause.code === "ENOENT"
-        ? "there is no such file"
-        : cause instanceof Error
-        ? cause.message
-        : String(cause)
-    })
+  const io = (cause: unknown) => new IndexIo({ path, reason: SystemReason.of(cause) })
   const descriptor = yield* Effect.acquireRelease(
     Effect.try({ try: () => openSync(path, "r"), catch: io }),
     (descriptor) => Effect.sync(() => closeSync(descriptor))

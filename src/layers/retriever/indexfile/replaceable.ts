@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import { Effect, FileSystem } from "effect"
-import { IndexIo } from "./errors.ts"
+import { IndexIo, ioOf } from "./errors.ts"
 import { magic } from "./format.ts"
 
 const refusal = (path: string, what: string) =>
@@ -32,7 +32,7 @@ export const file = Effect.fnUntraced(function*(
   if (found._tag === "None") return
   if (found.value.type === "Directory") return yield* refusal(path, "a directory")
   const begin = yield* Effect.scoped(Effect.flatMap(fs.open(path), (file) => file.readAlloc(magic.length))).pipe(
-    Effect.mapError((error) => new IndexIo({ path, reason: error.message }))
+    ioOf(path)
   )
   if (begin._tag === "Some" && !magic.every((byte, at) => begin.value[at] === byte)) {
     return yield* refusal(path, "another file")
@@ -54,10 +54,7 @@ export const directory = Effect.fnUntraced(function*(
   const found = yield* statOf(path)
   if (found._tag === "None") return
   if (found.value.type !== "Directory") return yield* refusal(path, "another file")
-  const names = yield* Effect.mapError(
-    fs.readDirectory(path),
-    (error) => new IndexIo({ path, reason: error.message })
-  )
+  const names = yield* ioOf(path)(fs.readDirectory(path))
   if (names.length > 0 && !names.some((name) => name === mark || name.startsWith(`${mark}.`))) {
     return yield* refusal(path, "a directory of other files")
   }

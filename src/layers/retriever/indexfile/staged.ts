@@ -5,13 +5,13 @@
  */
 // The name of this machine has no counterpart in Effect.
 // @effect-diagnostics nodeBuiltinImport:off
-import { Effect, FileSystem, Path, type PlatformError, type Scope } from "effect"
+import { Effect, FileSystem, Path, type Scope } from "effect"
 import { hostname } from "node:os"
 import * as AtomicFile from "../../atomicFile.ts"
 import { alive } from "../../processIdentity.ts"
 
 const here = hostname().replaceAll(/[^\w-]/g, "_")
-const maker = /^\.([\w-]+)\.(\d+)\.[\da-f-]{36}\.tmp(?:\.[a-z]+)?$/
+const left = /^(.+)(\.([\w-]+)\.(\d+)\.[\da-f-]{36}\.tmp)(?:\.[a-z]+)?$/
 
 /** Removes what builds of the same index left on this machine whose processes are no more. */
 const removeLeft = Effect.fnUntraced(function*(path: string) {
@@ -19,8 +19,9 @@ const removeLeft = Effect.fnUntraced(function*(path: string) {
   const { basename, dirname, join } = yield* Path.Path
   const name = basename(path)
   for (const file of yield* fs.readDirectory(dirname(path))) {
-    const [, machine, process] = file.startsWith(name) ? maker.exec(file.slice(name.length)) ?? [] : []
-    if (machine === here && !alive(Number(process))) yield* fs.remove(join(dirname(path), file), { force: true })
+    const [, begin, suffix = "", machine, process] = left.exec(file) ?? []
+    if (begin !== AtomicFile.prefixFor(name, suffix.length) || machine !== here || alive(Number(process))) continue
+    yield* fs.remove(join(dirname(path), file), { force: true })
   }
 })
 
@@ -33,7 +34,11 @@ const removeLeft = Effect.fnUntraced(function*(path: string) {
  */
 export const stage = Effect.fnUntraced(function*(
   path: string
-): Effect.fn.Return<AtomicFile.Staged, PlatformError.PlatformError, FileSystem.FileSystem | Path.Path | Scope.Scope> {
+): Effect.fn.Return<
+  AtomicFile.Staged,
+  AtomicFile.FileUnwritable,
+  FileSystem.FileSystem | Path.Path | Scope.Scope
+> {
   yield* Effect.ignore(removeLeft(path))
-  return yield* AtomicFile.stage(path, `${here}.${process.pid}`)
+  return yield* AtomicFile.stage(path, { maker: `${here}.${process.pid}` })
 })

@@ -12,7 +12,7 @@ import type { EmbedderSpec } from "../../../domain/EmbedderSpec.ts"
 import { Growing } from "../bm25/growing.ts"
 import type { Bm25Parameters } from "../bm25/postings.ts"
 import * as WordsWriter from "../bm25/writeWords.ts"
-import { IndexIo } from "./errors.ts"
+import { IndexIo, ioOf } from "./errors.ts"
 import { type Description, DescriptionJson, magic } from "./format.ts"
 import * as Replaceable from "./replaceable.ts"
 import * as Staged from "./staged.ts"
@@ -113,7 +113,7 @@ export const writeIndex = Effect.fn("IndexFile.write")(function*<E, R, E2>(
 ): Effect.fn.Return<Description, E | E2 | IndexIo, R | FileSystem.FileSystem | Path.Path> {
   return yield* Effect.scoped(Effect.gen(function*() {
     const fs = yield* FileSystem.FileSystem
-    const io = Effect.mapError((error: { readonly message: string }) => new IndexIo({ path, reason: error.message }))
+    const io = ioOf(path)
     yield* Replaceable.file(path)
     const { commit, temporary } = yield* io(Staged.stage(path))
     const file = yield* io(fs.open(temporary, { flag: "w" }))

@@ -5,9 +5,9 @@
  */
 // CRC-32 has no counterpart in Effect.
 // @effect-diagnostics nodeBuiltinImport:off
-import { Effect, FileSystem, type PlatformError, type Scope } from "effect"
+import { Effect, FileSystem, type Scope } from "effect"
 import { crc32 } from "node:zlib"
-import { IndexIo } from "./errors.ts"
+import { IndexIo, ioOf } from "./errors.ts"
 import { type Numbers, type Section, stride } from "./format.ts"
 
 /**
@@ -90,9 +90,7 @@ export const aside = Effect.fnUntraced(function*(
   index: string
 ): Effect.fn.Return<Aside, IndexIo, FileSystem.FileSystem | Scope.Scope> {
   const fs = yield* FileSystem.FileSystem
-  const io = Effect.mapError((error: PlatformError.PlatformError) =>
-    new IndexIo({ path: index, reason: error.message })
-  )
+  const io = ioOf(index)
   yield* Effect.addFinalizer(() => Effect.ignore(fs.remove(path, { force: true })))
   const file = yield* io(fs.open(path, { flag: "w+" }))
   let size = 0

@@ -5,16 +5,18 @@
  */
 // CRC-32 has no counterpart in Effect.
 // @effect-diagnostics nodeBuiltinImport:off
-import { Effect, FileSystem, Option, Path, type PlatformError, Schema, Stream } from "effect"
+import { Effect, FileSystem, Option, Path, Schema, Stream } from "effect"
 import { crc32 } from "node:zlib"
 import { contents, displayTitle, type Document } from "../../../domain/Document.ts"
 import type { EmbedderSpec } from "../../../domain/EmbedderSpec.ts"
 import type { Embedder } from "../../../services/Embedder.ts"
 import type { RetrieverError } from "../../../services/Retriever.ts"
 import * as AtomicFile from "../../atomicFile.ts"
+import { uniqueName } from "../../hash.ts"
 import type { PackageUnavailable } from "../../optional/PackageUnavailable.ts"
+import * as SystemReason from "../../systemReason.ts"
 import * as WriterLock from "../../writerLock.ts"
-import { IndexIo } from "../indexfile/errors.ts"
+import { IndexIo, ioOf } from "../indexfile/errors.ts"
 import * as Replaceable from "../indexfile/replaceable.ts"
 import { type Description, fileName, Plan, tableName, type VectorIndex, write } from "./description.ts"
 import * as Files from "./files.ts"
@@ -62,7 +64,7 @@ const planOf = (options: BuildOptions | undefined): Plan => ({
 const attempt = (path: string) => <A>(evaluate: () => Promise<A>) =>
   Effect.tryPromise({
     try: evaluate,
-    catch: (cause) => new IndexIo({ path, reason: cause instanceof Error ? cause.message : String(cause) })
+    catch: (cause) => new IndexIo({ path, reason: SystemReason.of(cause) })
   })
 
 /** What the passage was when it was written: a build goes on only over the same ones. */
@@ -224,9 +226,15 @@ const writeIndices = Effect.fnUntraced(function*(
   yield* compact
 })
 
-/** What the file system refused. */
-const onDisk = (path: string) =>
-  Effect.mapError((error: PlatformError.PlatformError) => new IndexIo({ path, reason: error.message }))
+/** Puts a finished directory in the place of an earlier one, which comes back should that fail. */
+const replace = Effect.fnUntraced(function*(directory: string, path: string) {
+  const fs = yield* FileSystem.FileSystem
+  if (!(yield* fs.exists(path))) return yield* fs.rename(directory, path)
+  const old = `${path}.${uniqueName()}.old`
+  yield* fs.rename(path, old)
+  yield* fs.rename(directory, path).pipe(Effect.tapError(() => Effect.ignore(fs.rename(old, path))))
+  yield* Effect.ignore(fs.remove(old, { recursive: true, force: true }))
+}, Effect.uninterruptible)
 
 /**
  * Builds an index in the directory `path`, which appears when it is whole and then replaces an earlier one. Passages are
@@ -253,13 +261,10 @@ const buildScoped = Effect.fnUntraced(function*<E, R>(
   path: string,
   options: BuildOptions | undefined
 ) {
-  const fs = yield* FileSystem.FileSystem
   const lance = yield* load
   const plan = planOf(options)
   yield* WriterLock.acquireBeside(path)
-  const directory = yield* staging(path, plan, options?.restart === true).pipe(
-    Effect.catchTag("PlatformError", (error) => new IndexIo({ path, reason: error.message }))
-  )
+  const directory = yield* ioOf(path)(staging(path, plan, options?.restart === true))
   const io = attempt(directory)
   const database = yield* Effect.acquireRelease(
     io(() => lance.connect(directory)),
@@ -289,11 +294,10 @@ const buildScoped = Effect.fnUntraced(function*<E, R>(
         index: whole.documents < fewestForVectorIndex ? "flat" : plan.vectors.index
       },
     ...whole,
-    files: yield* onDisk(path)(Files.checksums(directory))
+    files: yield* ioOf(path)(Files.checksums(directory))
   }
-  yield* onDisk(path)(write(directory, description))
-  yield* onDisk(path)(fs.remove(path, { recursive: true, force: true }))
-  yield* onDisk(path)(fs.rename(directory, path))
+  yield* ioOf(path)(write(directory, description))
+  yield* ioOf(path)(replace(directory, path))
   return description
 })
 

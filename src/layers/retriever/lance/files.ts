@@ -7,6 +7,7 @@
 // @effect-diagnostics nodeBuiltinImport:off
 import { Effect, FileSystem, Path, Stream } from "effect"
 import { crc32 } from "node:zlib"
+import * as SystemReason from "../../systemReason.ts"
 import { IndexCorrupt } from "../indexfile/errors.ts"
 import { type Description, fileName, tableName } from "./description.ts"
 
@@ -48,7 +49,7 @@ export const verify = Effect.fnUntraced(function*(directory: string, { files }: 
   const corrupt = (reason: string) => new IndexCorrupt({ path: directory, reason })
   for (const [name, expected] of Object.entries(files)) {
     const found = yield* checksum(join(directory, name)).pipe(
-      Effect.mapError((error) => corrupt(`${name} cannot be read (${error.message})`))
+      Effect.mapError((error) => corrupt(`${name} cannot be read: ${SystemReason.of(error)}`))
     )
     if (found.bytes !== expected.bytes || found.crc32 !== expected.crc32) {
       return yield* corrupt(`the checksum of ${name} does not match`)

@@ -2,6 +2,7 @@
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, FileSystem, Path } from "effect"
+import * as Addons from "../../../../src/layers/device/tensorflow/addons.ts"
 import { buildOperations } from "../../../../src/layers/device/tensorflow/install/build.ts"
 import * as Operations from "../../../../src/layers/device/tensorflow/operations.ts"
 
@@ -37,9 +38,11 @@ describe("operations of our own", () => {
         "all=\"$*\"; while [ \"$1\" != -o ]; do shift; done; echo \"$all\" > \"$2\""
       )
       assert.isTrue(built)
-      assert.deepStrictEqual(files, [yield* Operations.fileName])
+      assert.deepStrictEqual(files, [yield* Addons.fileName(Operations.addon)])
       const call = yield* fs.readFileString(path.join(directory, files[0]!))
-      for (const part of [...Operations.flags, "-I/headers", "-I/library/include", "native/tensorflow/operations.cc"]) {
+      for (
+        const part of [...Operations.addon.flags, "-I/headers", "-I/library/include", "native/tensorflow/operations.cc"]
+      ) {
         assert.include(call, part)
       }
       assert.include(call, "-Wl,-rpath,$ORIGIN/libtensorflow")
@@ -62,6 +65,6 @@ describe("operations of our own", () => {
       const directory = yield* fs.makeTempDirectoryScoped()
       yield* fs.writeFileString(path.join(directory, "operations-000000000000.node"), "")
       assert.isFalse(yield* Operations.load(directory))
-      assert.match(yield* Operations.fileName, /^operations-[0-9a-f]{12}\.node$/)
+      assert.match(yield* Addons.fileName(Operations.addon), /^operations-[0-9a-f]{12}\.node$/)
     }).pipe(Effect.provide(NodeServices.layer)))
 })

@@ -5,7 +5,9 @@
  */
 import { Config, Effect, FileSystem, Option, Path } from "effect"
 import { command, tail } from "../../command.ts"
+import * as Addons from "../addons.ts"
 import * as Operations from "../operations.ts"
+import * as Quiet from "../quiet.ts"
 import { InstallError } from "./InstallError.ts"
 import { libraryNames } from "./library.ts"
 
@@ -39,6 +41,47 @@ const linking = (path: Path.Path, library: string, platform: string): ReadonlyAr
     : [`-L${library}`, ...names.map((name) => `-l:${name}`)]
 }
 
+/** Compiles an addon into `directory`: the compiler's words where it cannot. */
+const compileAddon = Effect.fnUntraced(function*(options: {
+  readonly addon: Addons.AddonSource
+  readonly compiler: string
+  readonly directory: string
+  readonly more: ReadonlyArray<string>
+}) {
+  const fs = yield* FileSystem.FileSystem
+  const path = yield* Path.Path
+  const { addon, compiler, directory, more } = options
+  const scratch = yield* fs.makeTempDirectoryScoped({ directory, prefix: `${addon.name}-` })
+  const built = path.join(scratch, "built.node")
+  const { code, output } = yield* command(compiler, [
+    ...addon.flags,
+    "-o",
+    built,
+    yield* Addons.sourceFile(addon),
+    ...more
+  ])
+  if (code !== 0) return output
+  yield* fs.rename(built, path.join(directory, yield* Addons.fileName(addon)))
+  return undefined
+}, Effect.scoped)
+
+/**
+ * Compiles into `directory` what lets TensorFlow's library be loaded unheard. The device works without it.
+ *
+ * @category operations
+ * @since 0.2.0
+ */
+export const buildQuiet = Effect.fn("TensorFlow.buildQuiet")(function*(options: {
+  readonly compiler: string
+  readonly directory: string
+  readonly headers: string
+  readonly platform: string
+}) {
+  const { compiler, directory, headers, platform } = options
+  const more = [`-I${headers}`, ...(platform === "darwin" ? ["-undefined", "dynamic_lookup"] : ["-ldl"])]
+  return (yield* compileAddon({ addon: Quiet.addon, compiler, directory, more })) === undefined
+})
+
 /**
  * Compiles the operations of our own into `directory` against the TensorFlow in `library`. The device works without them,
  * so a compiler that cannot do it is reported and no error; false then.
@@ -55,29 +98,24 @@ export const buildOperations = Effect.fn("TensorFlow.buildOperations")(function*
   readonly platform: string
   readonly report: (line: string) => Effect.Effect<void>
 }) {
-  const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
   const { compiler, directory, headers, library, platform, report, runPath } = options
   yield* report(`compiling operations for this processor with ${compiler}`)
-  const scratch = yield* fs.makeTempDirectoryScoped({ directory, prefix: "operations-" })
-  const built = path.join(scratch, "operations.node")
-  const { code, output } = yield* command(compiler, [
-    ...Operations.flags,
-    `-I${headers}`,
-    `-I${path.join(library, "include")}`,
-    "-o",
-    built,
-    yield* Operations.sourceFile,
-    ...linking(path, library, platform),
-    `-Wl,-rpath,${runPath}`
-  ])
-  if (code !== 0) {
-    yield* report(`they cannot be compiled here, so the device is slower than it could be:\n  ${tail(output, 6)}`)
-    return false
-  }
-  yield* fs.rename(built, path.join(directory, yield* Operations.fileName))
-  return true
-}, Effect.scoped)
+  const output = yield* compileAddon({
+    addon: Operations.addon,
+    compiler,
+    directory,
+    more: [
+      `-I${headers}`,
+      `-I${path.join(library, "include")}`,
+      ...linking(path, library, platform),
+      `-Wl,-rpath,${runPath}`
+    ]
+  })
+  if (output === undefined) return true
+  yield* report(`they cannot be compiled here, so the device is slower than it could be:\n  ${tail(output, 6)}`)
+  return false
+})
 
 /**
  * Compiles the binding in the package `packageDirectory` against the TensorFlow in `library`; `headers` are Node-API's.

@@ -9,10 +9,13 @@ import * as tf from "@tensorflow/tfjs-core"
 import { Effect, FileSystem, Path, Schema } from "effect"
 import { HttpClient } from "effect/http"
 import { statfs } from "node:fs/promises"
+import * as SystemReason from "../../../systemReason.ts"
 import { command, tail } from "../../command.ts"
+import * as Addons from "../addons.ts"
 import { installDirectory } from "../load.ts"
-import { fileName } from "../operations.ts"
-import { build, buildOperations, findCompiler } from "./build.ts"
+import * as Operations from "../operations.ts"
+import * as Quiet from "../quiet.ts"
+import { build, buildOperations, buildQuiet, findCompiler } from "./build.ts"
 import { InstallError } from "./InstallError.ts"
 import * as Library from "./library.ts"
 import * as scripts from "./scripts.ts"
@@ -72,11 +75,9 @@ export const packageFor = (
 
 /** A directory that cannot be written, with the system's word for why. */
 const unwritable = (directory: string) => (cause: unknown): InstallError => {
-  const own = cause instanceof Error ? cause : new Error(String(cause))
-  const code = /\b(E[A-Z]{3,})\b/u.exec(`${String(own.cause)} ${own.message}`)?.[1]
   return new InstallError({
     lacks: "writable",
-    reason: `${directory} cannot be written (${code ?? own.message})`,
+    reason: `${directory} cannot be written: ${SystemReason.of(cause)}`,
     mend: "Set SEARCH_R1_CACHE to another directory"
   })
 }
@@ -158,6 +159,7 @@ const buildAgainst = Effect.fnUntraced(function*(
   machine: Machine,
   options: InstallOptions
 ) {
+  const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
   const { from, report } = options
   const { platform } = machine
@@ -181,6 +183,8 @@ const buildAgainst = Effect.fnUntraced(function*(
   if (existing !== undefined) yield* report(`using the TensorFlow in ${existing}`)
   const library = existing ??
     (yield* Library.download({ package: yield* packageFor(machine), directory, platform, report }))
+  // Later additions to the installation find the library where its own would be.
+  if (existing !== undefined) yield* fs.symlink(existing, path.join(directory, "libtensorflow"))
   const origin = platform === "darwin" ? "@loader_path" : "$ORIGIN"
   const headers = path.join(directory, "node_modules", "node-api-headers", "include")
   yield* build({
@@ -192,6 +196,7 @@ const buildAgainst = Effect.fnUntraced(function*(
     platform,
     report
   })
+  yield* buildQuiet({ compiler, directory, headers, platform })
   if (options.gpu) return
   yield* buildOperations({
     compiler,
@@ -204,19 +209,22 @@ const buildAgainst = Effect.fnUntraced(function*(
   })
 })
 
-/** Adds the operations of our own to an installation that lacks them, such as one of an earlier version. */
-const addOperations = Effect.fnUntraced(function*(directory: string, { platform }: Machine, options: InstallOptions) {
+/** Adds the addons of our own to an installation that lacks them, such as one of an earlier version. */
+const addAddons = Effect.fnUntraced(function*(directory: string, { platform }: Machine, options: InstallOptions) {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
-  if (options.gpu || (yield* fs.exists(path.join(directory, yield* fileName)))) return
+  const lacks = (addon: Addons.AddonSource) =>
+    Effect.flatMap(Addons.fileName(addon), (name) => Effect.map(fs.exists(path.join(directory, name)), (has) => !has))
   const library = path.join(directory, "libtensorflow")
   const headers = path.join(directory, "node_modules", "node-api-headers", "include")
   if (!(yield* Library.isLibrary(library, platform)) || !(yield* fs.exists(headers))) return
-  const compiler = yield* Effect.option(findCompiler)
-  if (compiler._tag === "None") return
+  const found = yield* Effect.option(findCompiler)
+  if (found._tag === "None") return
+  const compiler = found.value
+  if (yield* lacks(Quiet.addon)) yield* buildQuiet({ compiler, directory, headers, platform })
+  if (options.gpu || !(yield* lacks(Operations.addon))) return
   const runPath = `${platform === "darwin" ? "@loader_path" : "$ORIGIN"}/libtensorflow`
-  const { report } = options
-  yield* buildOperations({ compiler: compiler.value, directory, headers, library, runPath, platform, report })
+  yield* buildOperations({ compiler, directory, headers, library, runPath, platform, report: options.report })
 })
 
 /**
@@ -236,7 +244,7 @@ export const install = Effect.fn("TensorFlow.install")(
     if (!options.force) {
       const { code, output } = yield* smokeTest(path.join(target, "node_modules", packageName))
       if (code === 0) {
-        yield* addOperations(target, machine, options)
+        yield* addAddons(target, machine, options)
         yield* options.report(`already installed in ${target}; --force installs it anew`)
         return { directory: target, summary: tail(output, 1) }
       }
@@ -268,6 +276,10 @@ export const install = Effect.fn("TensorFlow.install")(
   Effect.catchTag(
     "PlatformError",
     (error) =>
-      new InstallError({ lacks: "writable", reason: error.message, mend: "Set SEARCH_R1_CACHE to another directory" })
+      new InstallError({
+        lacks: "writable",
+        reason: SystemReason.located(error),
+        mend: "Set SEARCH_R1_CACHE to another directory"
+      })
   )
 )

@@ -9,6 +9,7 @@ import { Config, Effect, FileSystem, Option, Path } from "effect"
 import { createHash } from "node:crypto"
 import { createRequire } from "node:module"
 import { availableParallelism, cpus } from "node:os"
+import * as SystemReason from "../../../systemReason.ts"
 import { command, tail } from "../../command.ts"
 import { installDirectory, readInstallation, TorchInstallation, writeInstallation } from "../installation.ts"
 import { findCuda, findPyTorch, type PyTorch } from "./pytorch.ts"
@@ -53,10 +54,10 @@ const flags = [
 const flagsOf = (compiler: string): ReadonlyArray<string> =>
   /clang/i.test(compiler) ? ["-fopenmp-simd"] : ["-fopenmp", "-fno-thread-jumps"]
 
-const writable = (directory: string) => (cause: { readonly message: string }) =>
+const writable = (directory: string) => (cause: unknown) =>
   new TorchInstallError({
     lacks: "writable",
-    reason: `${directory} cannot be written: ${cause.message}`,
+    reason: `${directory} cannot be written: ${SystemReason.of(cause)}`,
     mend: "Free some space, or set SEARCH_R1_CACHE to another directory"
   })
 

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import type { Limits } from "../domain/RetrievalWire.ts"
+import type { Limits } from "../../domain/RetrievalWire.ts"
 
 const string = { type: "string" }
 const documentSchema = {
@@ -30,7 +30,12 @@ const lists = (name: string) => ({
  * @category constructors
  * @since 0.1.0
  */
-export const openApi = ({ defaultTopK, maxQueries, maxTopK, version }: Limits & { readonly version: string }) => ({
+export const openApi = (
+  { defaultTopK, maxQueries, maxTopK, metrics, version }: Limits & {
+    readonly metrics: "token" | "open" | "off"
+    readonly version: string
+  }
+) => ({
   openapi: "3.1.0",
   info: { title: "search-r1 retrieval server", version, license: { name: "Apache-2.0", identifier: "Apache-2.0" } },
   components: {
@@ -54,7 +59,8 @@ export const openApi = ({ defaultTopK, maxQueries, maxTopK, version }: Limits & 
                   query: { ...string, description: "SkyRL's form: one query" },
                   topk: { type: ["integer", "null"], minimum: 0, maximum: maxTopK, default: defaultTopK },
                   return_scores: { type: "boolean", default: false }
-                }
+                },
+                description: "Numbers and truths may be strings, as FastAPI takes them: \"3\", \"true\", \"yes\""
               }
             }
           }
@@ -64,11 +70,14 @@ export const openApi = ({ defaultTopK, maxQueries, maxTopK, version }: Limits & 
             description: "A list for each query, with scores where they were asked for",
             content: { "application/json": { schema: { oneOf: [lists("ScoredDocument"), lists("Document")] } } }
           },
+          "400": detail("The body is not UTF-8"),
           "401": detail("The bearer token is missing or wrong"),
+          "408": detail("The body did not arrive in time"),
           "413": detail("The body is too large or holds too many queries"),
+          "415": detail("The body is packed"),
           "422": detail("The body is no JSON or not of this form"),
           "429": {
-            ...detail("Too many queries are waiting"),
+            ...detail("Too many queries are waiting, or too many bytes are being read"),
             headers: { "Retry-After": { schema: { type: "integer" } } }
           },
           "502": detail("The engine behind this server answered wrongly"),
@@ -114,8 +123,14 @@ export const openApi = ({ defaultTopK, maxQueries, maxTopK, version }: Limits & 
         responses: { "200": { description: "It does" }, "503": { description: "It is about to end" } }
       }
     },
-    "/metrics": {
-      get: { summary: "Metrics in Prometheus' text format", responses: { "200": { description: "Metrics" } } }
-    }
+    ...(metrics === "off" ? {} : {
+      "/metrics": {
+        get: {
+          ...(metrics === "open" ? { security: [] } : {}),
+          summary: "Metrics in Prometheus' text format",
+          responses: { "200": { description: "Metrics" } }
+        }
+      }
+    })
   }
 })
