@@ -3,11 +3,13 @@
  *
  * @since 0.1.0
  */
-import { Console, Context, Effect, FileSystem, Layer, Option, Path, Schema } from "effect"
+import { Console, Context, Effect, type FileSystem, Layer, Option, Path, Schema } from "effect"
 import { Argument, CliError, Command, Flag } from "effect/cli"
 import * as RunConfig from "../domain/RunConfig.ts"
 import * as AtomicFile from "../layers/atomicFile.ts"
 import * as QuestionsFile from "../layers/questions/QuestionsFile.ts"
+import * as SystemReason from "../layers/systemReason.ts"
+import * as TextFile from "../layers/textFile.ts"
 import * as WriterLock from "../layers/writerLock.ts"
 import { Checkpoints } from "../services/Checkpoints.ts"
 import { Questions } from "../services/Questions.ts"
@@ -73,10 +75,9 @@ type Input = Command.Command.Config.Infer<typeof flags>
 const Topics = Schema.fromJsonString(Schema.NonEmptyArray(Topic))
 
 const chosen = Effect.fnUntraced(function*(input: Input) {
-  const fs = yield* FileSystem.FileSystem
-  const all = Option.isNone(input.topics) ? topics : yield* fs.readFileString(input.topics.value).pipe(
+  const all = Option.isNone(input.topics) ? topics : yield* TextFile.whole(input.topics.value).pipe(
     Effect.flatMap(Schema.decodeEffect(Topics)),
-    Effect.mapError((error) => userError(`${Option.getOrElse(input.topics, () => "")}: ${error.message}`))
+    Effect.mapError((error) => userError(`${Option.getOrElse(input.topics, () => "")}: ${SystemReason.of(error)}`))
   )
   const unknown = input.topic.find((name) => all.every(({ topic }) => topic !== name))
   if (unknown !== undefined) {

@@ -3,22 +3,21 @@
  *
  * @since 0.1.0
  */
-import { Console, Effect, FileSystem, Option, Result, Schema } from "effect"
+import { Console, Effect, Option, Result, Schema } from "effect"
 import { Argument, CliError, Command, Flag } from "effect/cli"
 import { ModelConfig, Precision } from "../domain/ModelConfig.ts"
 import * as Weights from "../layers/model/Weights.ts"
 import { probe } from "../layers/policy/engine/Probe.ts"
+import * as SystemReason from "../layers/systemReason.ts"
+import * as TextFile from "../layers/textFile.ts"
 import { deviceFlags, deviceLayer } from "./deviceFlag.ts"
 import { userError } from "./userError.ts"
 
 const Ids = Schema.fromJsonString(Schema.NonEmptyArray(Schema.Natural))
 
 const readIds = Effect.fnUntraced(function*(path: string) {
-  const fs = yield* FileSystem.FileSystem
-  const text = yield* fs.readFileString(path).pipe(
-    Effect.mapError((error) =>
-      userError(`${path}: ${error.reason._tag === "NotFound" ? "there is no such file" : error.message}`)
-    )
+  const text = yield* TextFile.whole(path).pipe(
+    Effect.mapError((error) => userError(`${path}: ${SystemReason.of(error)}`))
   )
   return yield* Effect.fromResult(Result.mapError(
     Schema.decodeResult(Ids)(text),

@@ -3,31 +3,39 @@
  *
  * @since 0.1.0
  */
-import { Effect, Layer, Schema, Stream } from "effect"
+import { Effect, Layer, Result, Schema, Stream } from "effect"
 import type { CliError } from "effect/cli"
+import { isFields, textOf } from "../domain/RecordFields.ts"
 import type { Trajectory } from "../domain/Trajectory.ts"
 import * as PolicyScripted from "../layers/policy/PolicyScripted.ts"
-import * as TextFile from "../layers/textFile.ts"
+import * as RecordFile from "../layers/recordFile.ts"
 import type { PromptInstance } from "../programs/Rollout.ts"
-import { RolloutLine } from "../programs/rollout/Record.ts"
+import { RolloutRecord } from "../programs/rollout/Record.ts"
 import type { Policy } from "../services/Policy.ts"
 import { Questions } from "../services/Questions.ts"
 import type { Tokenizer } from "../services/Tokenizer.ts"
 import { userError } from "./userError.ts"
 
-const ScriptLine = Schema.fromJsonString(Schema.Struct({
+const Script = Schema.Struct({
   id: Schema.String,
   samples: Schema.NonEmptyArray(Schema.NonEmptyArray(Schema.String))
-}))
+})
 
-const decodeLines = <A>(path: string, decode: (line: string) => Effect.Effect<A, Schema.SchemaError>) =>
-  TextFile.stream(path).pipe(
+/** A script whose question's id may be a number, as in files of questions. */
+const decodeScript = (value: unknown) =>
+  Schema.decodeUnknownResult(Script)(isFields(value) ? { ...value, id: textOf(value["id"]) ?? value["id"] } : value)
+
+const decodeRollout = Schema.decodeUnknownResult(Schema.toCodecJson(RolloutRecord))
+
+const records = <A>(path: string, decode: (value: unknown) => Result.Result<A, Schema.SchemaError>) =>
+  RecordFile.batches(path).pipe(
     Stream.mapError((error) => userError(error)),
-    Stream.splitLines,
-    Stream.zipWithIndex,
-    Stream.filter(([line]) => line.trim() !== ""),
-    Stream.mapEffect(([line, index]) =>
-      Effect.mapError(decode(line), (error) => userError(`${path}:${index + 1}: ${error.message}`))
+    Stream.flattenIterable,
+    Stream.mapEffect(({ line, value }) =>
+      Effect.fromResult(Result.mapError(
+        Result.flatMap(value, (value) => Result.mapError(decode(value), (error) => error.message)),
+        (reason) => userError(`${path}:${line}: ${reason}`)
+      ))
     )
   )
 
@@ -44,7 +52,7 @@ export const layerScript = (
 ): Layer.Layer<Policy, CliError.UserError, Tokenizer> =>
   Layer.unwrap(Effect.gen(function*() {
     const scripts = new Map<string, ReadonlyArray<ReadonlyArray<string>>>()
-    yield* Stream.runForEach(decodeLines(path, Schema.decodeEffect(ScriptLine)), ({ id, samples }) =>
+    yield* Stream.runForEach(records(path, decodeScript), ({ id, samples }) =>
       Effect.sync(() => scripts.set(id, samples)))
     return PolicyScripted.layer(({ promptKey, sample, turn }) => {
       const samples = scripts.get(questionOf(promptKey)) ?? []
@@ -62,7 +70,7 @@ export const layerScript = (
 export const readTrajectories = (
   path: string
 ): Effect.Effect<ReadonlyArray<Trajectory>, CliError.UserError> =>
-  decodeLines(path, Schema.decodeEffect(RolloutLine)).pipe(
+  records(path, decodeRollout).pipe(
     Stream.flatMap((record) => record._tag === "Scored" ? Stream.succeed(record.scored.trajectory) : Stream.empty),
     Stream.runCollect
   )

@@ -8,6 +8,7 @@ import type { CliError } from "effect/cli"
 import * as RunConfig from "../domain/RunConfig.ts"
 import * as AtomicFile from "../layers/atomicFile.ts"
 import * as SystemReason from "../layers/systemReason.ts"
+import * as TextFile from "../layers/textFile.ts"
 import * as WriterLock from "../layers/writerLock.ts"
 import { userError } from "./userError.ts"
 
@@ -162,10 +163,14 @@ export const exists = ({ config }: RunFolder): Effect.Effect<boolean, never, Fil
 export const readConfig = Effect.fnUntraced(function*(
   folder: RunFolder
 ): Effect.fn.Return<RunConfig.RunConfig, CliError.UserError, FileSystem.FileSystem> {
-  const fs = yield* FileSystem.FileSystem
-  const text = yield* fs.readFileString(folder.config).pipe(
-    Effect.mapError(() =>
-      userError(`${folder.directory} is no run: there is no config.json in it`, "\"search-r1 runs\" lists the runs.")
+  const text = yield* TextFile.whole(folder.config).pipe(
+    Effect.mapError((error) =>
+      error._tag === "FileUnreadable"
+        ? userError(error)
+        : userError(
+          `${folder.directory} is no run: there is no config.json in it`,
+          "\"search-r1 runs\" lists the runs."
+        )
     )
   )
   return yield* Schema.decodeEffect(Json)(text).pipe(

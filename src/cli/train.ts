@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { Console, Effect, FileSystem, Layer, Option, Path, Schema } from "effect"
+import { Console, Effect, type FileSystem, Layer, Option, Path, Schema } from "effect"
 import { CliError, Command, Flag } from "effect/cli"
 import * as Differences from "../domain/Differences.ts"
 import * as RunConfig from "../domain/RunConfig.ts"
@@ -11,6 +11,8 @@ import type { RunInputs } from "../domain/RunInputs.ts"
 import * as CheckpointsFileSystem from "../layers/checkpoints/CheckpointsFileSystem.ts"
 import { locate } from "../layers/model/location.ts"
 import * as RewardConfigured from "../layers/reward/RewardConfigured.ts"
+import * as SystemReason from "../layers/systemReason.ts"
+import * as TextFile from "../layers/textFile.ts"
 import * as FairScheduler from "../programs/FairScheduler.ts"
 import * as Train from "../programs/Train.ts"
 import { Checkpoints } from "../services/Checkpoints.ts"
@@ -83,10 +85,9 @@ const JsonFile = Schema.fromJsonString(Schema.Json)
 
 const readInput = Effect.fnUntraced(function*(input: Input) {
   if (Option.isNone(input.config)) return {}
-  const fs = yield* FileSystem.FileSystem
   const path = input.config.value
-  const text = yield* fs.readFileString(path).pipe(
-    Effect.mapError((error) => userError(`${path}: the configuration cannot be read (${error.message})`))
+  const text = yield* TextFile.whole(path).pipe(
+    Effect.mapError((error) => userError(`${path}: the configuration cannot be read (${SystemReason.of(error)})`))
   )
   return yield* Schema.decodeEffect(JsonFile)(text).pipe(
     Effect.mapError((error) => userError(`${path}: no JSON (${error.message})`))

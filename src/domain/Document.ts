@@ -86,6 +86,23 @@ export const fromFields = (
 }
 
 /**
+ * Whether a record's `title` and `text` say something that its `contents`, which are read, do not: other words, or more of
+ * them. Marks around the title, such as wiki-18's quotation marks, are no difference.
+ *
+ * @category predicates
+ * @since 0.2.0
+ */
+export const losesFields = (
+  fields: { readonly contents?: unknown; readonly title?: unknown; readonly text?: unknown }
+): boolean => {
+  const { contents, text, title } = fields
+  if (typeof contents !== "string" || typeof text !== "string" || contents.trim() === "") return false
+  const body = text.trim()
+  const at = contents.lastIndexOf(body)
+  return at === -1 || (typeof title === "string" && !contents.slice(0, at).includes(title.replace(/^"(.*)"$/s, "$1")))
+}
+
+/**
  * The title for people: without the quotation marks that surround it in wiki-18.
  *
  * @category conversions

@@ -5,7 +5,7 @@
  */
 // gzip needs Node's zlib, and a file that feeds it is best read by Node too.
 // @effect-diagnostics nodeBuiltinImport:off
-import { Effect, Schema, Stream } from "effect"
+import { Effect, FileSystem, type PlatformError, Result, Schema, Stream } from "effect"
 import { createReadStream } from "node:fs"
 import { open } from "node:fs/promises"
 import { pipeline } from "node:stream"
@@ -114,3 +114,17 @@ export const decode =
  */
 export const stream = (path: string): Stream.Stream<string, FileUnreadable> =>
   Stream.suspend(() => bytes(path).pipe(decode(path)))
+
+/**
+ * The text of a small file, such as a configuration, which must be UTF-8 from its first byte to its last.
+ *
+ * @category constructors
+ * @since 0.2.0
+ */
+export const whole = Effect.fnUntraced(function*(
+  path: string
+): Effect.fn.Return<string, FileUnreadable | PlatformError.PlatformError, FileSystem.FileSystem> {
+  const fs = yield* FileSystem.FileSystem
+  const text = Utf8.whole(yield* fs.readFile(path))
+  return Result.isSuccess(text) ? text.success : yield* new FileUnreadable({ path, reason: text.failure })
+})

@@ -5,6 +5,7 @@
  */
 // whether bytes are UTF-8 is asked of Node, which answers at the speed of memory.
 // @effect-diagnostics nodeBuiltinImport:off
+import { Result } from "effect"
 import { isUtf8 } from "node:buffer"
 
 const starts = (bytes: Uint8Array, ...prefix: ReadonlyArray<number>): boolean =>
@@ -133,4 +134,21 @@ export const decoder = () => {
       return take(last, text.decode())
     }
   }
+}
+
+/**
+ * The text of a whole file that must be UTF-8, without its byte-order mark, or why it is none.
+ *
+ * @category decoding
+ * @since 0.2.0
+ */
+export const whole = (bytes: Uint8Array): Result.Result<string, string> => {
+  const reason = noText(bytes)
+  if (reason !== undefined) return Result.fail(reason)
+  const decoding = decoder()
+  const pieces = [decoding.push(bytes), decoding.end()]
+  const line = pieces.flatMap(({ broken }) => broken)[0]
+  return line === undefined
+    ? Result.succeed(pieces.map(({ text }) => text).join(""))
+    : Result.fail(`line ${line} holds bytes that are no UTF-8`)
 }

@@ -266,6 +266,8 @@ describe("Advantage.estimate", () => {
     assert.deepStrictEqual(last("promptInstance"), [1, 0, 1])
     assert.deepStrictEqual(last("index"), [0.5, -0.5, 1])
     assert.strictEqual(Advantage.groupKeyOf(member("x", "no number", 1), "index"), "0")
+    // a data set's name may hold a number, too
+    assert.strictEqual(Advantage.groupKeyOf(member("x", "2wiki_test_12", 1), "index"), "12")
   })
 
   it("dynamic sampling keeps groups that teach something", () => {

@@ -75,6 +75,10 @@ describe("scores", () => {
   it("gives verdicts no partial credit", () => {
     assert.strictEqual(Answer.f1("yes", ["yes indeed"]), 0)
     assert.strictEqual(Answer.f1("no way", ["no"]), 0)
+    assert.strictEqual(Answer.f1("noanswer", ["noanswer given"]), 0)
+    assert.strictEqual(Answer.f1("there is noanswer", ["No, answer"]), 0)
+    assert.strictEqual(Answer.f1("noanswer given", ["noanswer"]), 0)
+    assert.strictEqual(Answer.f1("noanswer", ["NoAnswer."]), 1)
     assert.strictEqual(Answer.f1("No!", ["no"]), 1)
     assert.strictEqual(Answer.f1("no way", ["no", "way"]), 2 / 3)
   })

@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Logger, References, Stream } from "effect"
+import { Effect, Stream } from "effect"
 import { fileURLToPath } from "node:url"
 import * as ParquetFile from "../../src/layers/parquetFile.ts"
+import { withWarnings } from "../support/warnings.ts"
 
 /** Written by pyarrow, see `make.py` beside the files. */
 const fixture = (name: string) => fileURLToPath(new URL(`../fixtures/parquet/${name}.parquet`, import.meta.url))
@@ -47,11 +48,7 @@ describe("Parquet", () => {
 
   it.effect("says that a text is no UTF-8, and in which row", () =>
     Effect.gen(function*() {
-      const warnings: Array<string> = []
-      const read = yield* rows("latin").pipe(
-        Effect.provide(Logger.layer([Logger.make(({ message }) => warnings.push(String(message)))])),
-        Effect.provideService(References.MinimumLogLevel, "Info")
-      )
+      const { value: read, warnings } = yield* withWarnings(rows("latin"))
       const questions = read.map((row) => typeof row === "object" && row !== null && "question" in row && row.question)
       assert.deepStrictEqual(questions, ["who wrote it?", "caf\uFFFD?", "ok \uFFFD"])
       assert.lengthOf(warnings, 1)

@@ -1,25 +1,24 @@
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, FileSystem, Logger, References, Schema, Stream } from "effect"
+import { Effect, FileSystem, Schema, Stream } from "effect"
 import { gzipSync } from "node:zlib"
 import * as TextFile from "../../src/layers/textFile.ts"
+import { withWarnings } from "../support/warnings.ts"
 
 /** Reads bytes in pieces of these lengths, and what was warned of. */
 const decode = Effect.fnUntraced(function*(bytes: Uint8Array, lengths: ReadonlyArray<number> = [1 << 16]) {
-  const warnings: Array<string> = []
   const pieces: Array<Uint8Array> = []
   for (let at = 0, turn = 0; at < bytes.length; turn++) {
     const length = Math.max(1, lengths[turn % Math.max(1, lengths.length)] ?? bytes.length)
     pieces.push(bytes.subarray(at, at + length))
     at += length
   }
-  const text = yield* Stream.fromIterable(pieces).pipe(
+  const { value, warnings } = yield* Stream.fromIterable(pieces).pipe(
     TextFile.decode("in.jsonl"),
     Stream.mkString,
-    Effect.provide(Logger.layer([Logger.make(({ message }) => warnings.push(String(message)))])),
-    Effect.provideService(References.MinimumLogLevel, "Info")
+    withWarnings
   )
-  return { text, warnings }
+  return { text: value, warnings }
 })
 
 const latin = (text: string) => Uint8Array.from(text, (character) => character.charCodeAt(0))
@@ -113,5 +112,18 @@ describe("text", () => {
         yield* fs.writeFile(path, bytes)
         assert.include((yield* Effect.flip(Stream.runDrain(TextFile.stream(path)))).message, `${path}: this file`)
       }
+    }).pipe(Effect.provide(NodeServices.layer)))
+
+  it.effect("of a whole file must be UTF-8", () =>
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const path = `${yield* fs.makeTempDirectoryScoped()}/config.json`
+      const whole = (bytes: Uint8Array) => Effect.andThen(fs.writeFile(path, bytes), TextFile.whole(path))
+      assert.strictEqual(yield* whole(utf8("\uFEFF{}\n\uFFFD")), "{}\n\uFFFD")
+      assert.strictEqual(yield* whole(new Uint8Array()), "")
+      const message = (bytes: Uint8Array) => Effect.map(Effect.flip(whole(bytes)), (error) => error.message)
+      assert.strictEqual(yield* message(latin("{\n\n\"caf\xe9\"}")), `${path}: line 3 holds bytes that are no UTF-8`)
+      assert.include(yield* message(latin("{\n\xc3")), "line 2 holds")
+      assert.include(yield* message(latin("\xff\xfe{\0}\0")), "is UTF-16 (little endian")
     }).pipe(Effect.provide(NodeServices.layer)))
 })

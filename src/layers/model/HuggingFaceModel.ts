@@ -7,6 +7,7 @@ import { Effect, FileSystem, Path, Result, Schema, type Scope, Stream } from "ef
 import * as HuggingFaceConfig from "../../domain/HuggingFaceConfig.ts"
 import type { ModelConfig } from "../../domain/ModelConfig.ts"
 import * as ModelTensors from "../../domain/ModelTensors.ts"
+import * as TextFile from "../textFile.ts"
 import {
   fromPlatform,
   ModelFileInvalid,
@@ -46,8 +47,11 @@ const decodeJson = Schema.decodeUnknownResult(Schema.fromJsonString(Schema.Unkno
 export const readJson = Effect.fnUntraced(function*(
   path: string
 ): Effect.fn.Return<unknown, ModelFileInvalid | ModelFileIo | ModelFileMissing, FileSystem.FileSystem> {
-  const fs = yield* FileSystem.FileSystem
-  const text = yield* fs.readFileString(path).pipe(Effect.mapError(fromPlatform(path)))
+  const text = yield* TextFile.whole(path).pipe(
+    Effect.mapError((error) =>
+      error._tag === "FileUnreadable" ? new ModelFileInvalid({ path, reason: error.reason }) : fromPlatform(path)(error)
+    )
+  )
   return yield* Effect.fromResult(
     Result.mapError(
       decodeJson(text),

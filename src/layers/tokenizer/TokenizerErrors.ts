@@ -3,8 +3,9 @@
  *
  * @since 0.1.0
  */
-import { Effect, FileSystem, type PlatformError, Result, Schema } from "effect"
+import { Effect, type FileSystem, type PlatformError, Result, Schema } from "effect"
 import * as SystemReason from "../systemReason.ts"
+import * as TextFile from "../textFile.ts"
 
 /**
  * A file of a tokenizer is not there. `reason` tells what was looked for, or what to do about it.
@@ -110,6 +111,23 @@ const notJson = (text: string): string =>
     : "it is not JSON"
 
 /**
+ * The text of a tokenizer's file.
+ *
+ * @category constructors
+ * @since 0.2.0
+ */
+export const readText = (
+  path: string
+): Effect.Effect<string, TokenizerFileMissing | TokenizerFileInvalid, FileSystem.FileSystem> =>
+  TextFile.whole(path).pipe(
+    Effect.mapError((error) =>
+      error._tag === "FileUnreadable"
+        ? new TokenizerFileInvalid({ path, reason: error.reason })
+        : fromPlatform(path)(error)
+    )
+  )
+
+/**
  * Reads a JSON file of the form that `schema` describes.
  *
  * @category constructors
@@ -119,8 +137,7 @@ export const readJson = Effect.fnUntraced(function*<A>(
   path: string,
   schema: Schema.ConstraintDecoder<A>
 ): Effect.fn.Return<A, TokenizerFileMissing | TokenizerFileInvalid, FileSystem.FileSystem> {
-  const fs = yield* FileSystem.FileSystem
-  const text = yield* fs.readFileString(path).pipe(Effect.mapError(fromPlatform(path)))
+  const text = yield* readText(path)
   const json = yield* Effect.fromResult(Result.mapError(
     Schema.decodeResult(Schema.fromJsonString(Schema.Unknown))(text),
     () => new TokenizerFileInvalid({ path, reason: notJson(text) })

@@ -15,6 +15,7 @@ import { throughLibrary } from "./throughLibrary.ts"
 import {
   fromPlatform,
   readJson,
+  readText,
   type TokenizerError,
   TokenizerFileInvalid,
   TokenizerFileMissing,
@@ -63,7 +64,7 @@ const filesOf = Effect.fnUntraced(function*(directory: string) {
   const files: Files = {
     path,
     read: (name, schema) => whenThere(name, readJson(path(name), schema)),
-    text: (name) => whenThere(name, fs.readFileString(path(name)).pipe(Effect.mapError(fromPlatform(path(name)))))
+    text: (name) => whenThere(name, readText(path(name)))
   }
   return files
 })

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { Effect, FileSystem, Layer, Result } from "effect"
+import { Effect, type FileSystem, Layer, Result } from "effect"
 import { Tokenizer } from "../../services/Tokenizer.ts"
 import * as BytePairs from "./byteLevel/BytePairs.ts"
 import { noRank } from "./byteLevel/mergePairs.ts"
@@ -13,7 +13,7 @@ import { toNfc } from "./byteLevel/toNfc.ts"
 import * as ChatTemplate from "./ChatTemplate.ts"
 import * as IdBytes from "./IdBytes.ts"
 import * as TextEncoding from "./TextEncoding.ts"
-import { fromPlatform, type TokenizerError, TokenizerFileInvalid, UnknownSpecialToken } from "./TokenizerErrors.ts"
+import { readText, type TokenizerError, TokenizerFileInvalid, UnknownSpecialToken } from "./TokenizerErrors.ts"
 
 /**
  * What a rank file does not say. The defaults are Qwen's.
@@ -88,8 +88,7 @@ export const make = Effect.fn("TokenizerTiktoken.make")(function*(
   options: TokenizerTiktokenOptions
 ): Effect.fn.Return<Tokenizer["Service"], TokenizerError, FileSystem.FileSystem> {
   const { path } = options
-  const fs = yield* FileSystem.FileSystem
-  const text = yield* fs.readFileString(path).pipe(Effect.mapError(fromPlatform(path)))
+  const text = yield* readText(path)
   const ranks = yield* Effect.fromResult(Ranks.decode(path, text))
   const special = specialIds(ranks, options.specialTokens ?? qwenSpecialTokens)
   const endOfText: Array<number> = []

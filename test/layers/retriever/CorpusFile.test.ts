@@ -4,6 +4,7 @@ import { Effect, FileSystem, Stream } from "effect"
 import { gzipSync } from "node:zlib"
 import * as CorpusFile from "../../../src/layers/retriever/CorpusFile.ts"
 import { hasShared, sharedPath } from "../../sharedData.ts"
+import { withWarnings } from "../../support/warnings.ts"
 
 const line = (id: string, text = "x") => JSON.stringify({ id, contents: `T${id}\n${text}` })
 
@@ -51,6 +52,43 @@ describe("CorpusFile", () => {
         )
     )
   })
+
+  it.live("reads one array, and lines that end with a carriage return", () =>
+    Effect.gen(function*() {
+      for (const text of [`[${three.replaceAll("\n", ",\n")}]`, three.replaceAll("\n", "\r")]) {
+        assert.deepStrictEqual(yield* withFile(text, ids), ["a", "b", "c"])
+      }
+      const error = yield* withFile(`${three}\r{"id":1}`.replaceAll("\n", "\r"), (path) => Effect.flip(ids(path)))
+      assert.strictEqual(error.line, 4)
+    }))
+
+  it.live("warns of text that is no UTF-8, by line and number", () =>
+    Effect.gen(function*() {
+      const latin = Buffer.from(`${line("a")}\n${line("b", "caf\xe9")}\n${line("c", "\xe9")}\n`, "latin1")
+      for (const content of [latin, gzipSync(latin)]) {
+        const { value, warnings } = yield* withFile(content, (path) => withWarnings(ids(path)))
+        assert.deepStrictEqual(value, ["a", "b", "c"])
+        assert.match(warnings.join("\n"), /corpus\.jsonl:2: bytes that are no UTF-8.*\n.*corpus\.jsonl: 2 lines hold/)
+      }
+      const utf16 = yield* withFile(Buffer.from(`\uFEFF${three}`, "utf16le"), (path) => Effect.flip(ids(path)))
+      assert.include(utf16.message, "UTF-16")
+    }))
+
+  it.live("warns of titles and texts that the contents beside them do not hold", () =>
+    Effect.gen(function*() {
+      const row = (fields: object) => JSON.stringify({ id: "1", contents: "\"T\"\nx y", ...fields })
+      const same = [{ title: "T", text: "x y" }, { title: "\"T\"", text: " x y\n" }, { title: "", text: "y" }, {
+        title: 7
+      }]
+      const other = [{ title: "U", text: "x y" }, { title: "T", text: "x y z" }]
+      const told = (rows: ReadonlyArray<object>) =>
+        withFile(rows.map(row).join("\n"), (path) => Effect.map(withWarnings(ids(path)), ({ warnings }) => warnings))
+      assert.deepStrictEqual(yield* told(same), [])
+      const [first, count, ...more] = yield* told([...same, ...other])
+      assert.match(first ?? "", /corpus\.jsonl:5: "contents" is read/)
+      assert.match(count ?? "", /corpus\.jsonl: 2 passages have/)
+      assert.deepStrictEqual(more, [])
+    }))
 
   it.live("names the file and the line that it cannot read", () =>
     withFile(`${line("a")}\n\n${line("b")}\n{"id":1}\n${line("c")}`, (path) =>

@@ -112,6 +112,12 @@ const documents: ReadonlyArray<readonly [string, Answer, Readonly<Record<string,
       text: "body"
     }
   ],
+  ["an id of 64 bits", document("{\"id\":1161888007138312193,\"contents\":\"T\\nx\"}"), { id: "1161888007138312193" }],
+  [
+    "contents beside another title and text",
+    document("{\"id\":1,\"title\":\"U\",\"text\":\"short\",\"contents\":\"T\\nx\"}"),
+    { id: "1", title: "T", text: "x" }
+  ],
   ["an id that is null", document("{\"id\":null,\"contents\":\"T\\nx\"}"), { text: "x" }]
 ]
 
