@@ -136,11 +136,13 @@ export const indexBuild = Command.make("build", {
   ),
   titleWeight: Flag.Int("title-weight").pipe(
     Flag.withSchema(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 100 }))),
-    Flag.withDescription("How many times the words of a title count"),
-    Flag.withDefault(RetrieverBm25.defaultParameters.titleWeight)
+    Flag.withDescription("How many times the words of a title count (default 3; 1 with --lucene)"),
+    Flag.optional
   ),
   lucene: Flag.Boolean("lucene").pipe(
-    Flag.withDescription("bm25: score exactly as Lucene and Pyserini do: title weight 1, lengths rounded"),
+    Flag.withDescription(
+      "bm25: score exactly as Lucene and Pyserini do: its EnglishAnalyzer, title weight 1, lengths rounded"
+    ),
     Flag.withDefault(false)
   )
 }, (input) =>
@@ -163,6 +165,13 @@ export const indexBuild = Command.make("build", {
     if (engine === "bm25" && Option.isSome(input.embedder)) {
       return yield* userError("--engine bm25 takes no --embedder", "Name --engine both for words and vectors.")
     }
+    if (input.lucene && (engine === "dense" || engine === "lance")) {
+      return yield* userError(
+        `--engine ${engine} does not score as Lucene`,
+        "Leave --lucene out, or name --engine bm25 or both."
+      )
+    }
+    const titleWeight = Option.getOrUndefined(input.titleWeight)
     const vectors = yield* embedderOf(input.embedder)
     const shown = yield* progress
     // one by LanceDB is claimed by its builder, which goes on in what an earlier one left
@@ -170,7 +179,7 @@ export const indexBuild = Command.make("build", {
     const build: Effect.Effect<Description, BuildError, FileSystem.FileSystem | Path.Path> = engine === "lance"
       ? RetrieverLance.build(CorpusFile.batches(input.corpus), path, {
         fullText: input.words,
-        titleWeight: input.titleWeight,
+        titleWeight,
         vectors: vectors === undefined ? undefined : { ...vectors, index: input.vectorIndex },
         restart: input.restart,
         ...shown
@@ -180,10 +189,10 @@ export const indexBuild = Command.make("build", {
         path,
         {
           words: engine === "dense" ? null : {
+            ...(input.lucene ? RetrieverBm25.luceneParameters : RetrieverBm25.defaultParameters),
             k1: input.k1,
             b: input.b,
-            titleWeight: input.lucene ? 1 : input.titleWeight,
-            roundLengths: input.lucene
+            ...(titleWeight === undefined ? {} : { titleWeight })
           },
           vectors: vectors === undefined ? null : { passages: vectors.embedder.passages, spec: vectors.spec },
           ...shown

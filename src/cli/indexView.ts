@@ -86,14 +86,17 @@ export const describeIndex = (path: string, description: Description): string =>
   const sections = Object.entries(description.sections).map(([name, { bytes }]) => [name, bytes] as const)
   const lines = [`${path}: ${kinds[kind]}, format ${format}`]
   if (kind !== "dense") {
-    const { analyzer, parameters: { b, k1, roundLengths, titleWeight }, postings, terms, tokens } = description
+    const { documentsWithTerms, parameters: { analyzer, b, k1, roundLengths, titleWeight }, postings, terms, tokens } =
+      description
     lines.push(
       `analyzer ${analyzer}, k1 ${k1}, b ${b}, title weight ${titleWeight}, lengths ${
         roundLengths ? "rounded as Lucene's" : "exact"
       }`,
-      `${count(documents)} passages of ${(documents === 0 ? 0 : tokens / documents).toFixed(1)} words, ${
-        count(terms)
-      } terms, ${count(postings)} postings`
+      `${count(documents)} passages${
+        documentsWithTerms < documents ? `, ${count(documents - documentsWithTerms)} without a word, the others` : ""
+      } of ${(documentsWithTerms === 0 ? 0 : tokens / documentsWithTerms).toFixed(1)} words, ${count(terms)} terms, ${
+        count(postings)
+      } postings`
     )
   } else lines.push(`${count(documents)} passages`)
   if (kind !== "bm25") {

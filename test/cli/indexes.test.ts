@@ -126,7 +126,7 @@ describe("search-r1 index", () => {
         yield* run(["build", corpus, "--lucene", "--out", file])
         yield* run(["info", file, "--json"])
         const { parameters } = JSON.parse((yield* output).split("\n").at(-1) ?? "")
-        assert.deepStrictEqual(parameters, { k1: 0.9, b: 0.4, titleWeight: 1, roundLengths: true })
+        assert.deepStrictEqual(parameters, { analyzer: "lucene", k1: 0.9, b: 0.4, titleWeight: 1, roundLengths: true })
       })
     ))
 

@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import { Effect, Layer } from "effect"
-import { analyze } from "../../domain/EnglishAnalyzer.ts"
+import { analyze } from "../../domain/MultilingualAnalyzer.ts"
 import { Embedder } from "../../services/Embedder.ts"
 import { normalize } from "./vectors.ts"
 

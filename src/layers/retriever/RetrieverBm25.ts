@@ -108,14 +108,14 @@ export interface FileOptions extends OpenOptions, Writing.BuildOptions {
 }
 
 /** Part of the cache key: raise it whenever the same file would give another index. */
-const format = "bm25-1"
+const format = "bm25-2"
 
 /** The name of the index of a corpus file: a hash of its bytes and of what else the index depends on. */
 const indexPath = Effect.fnUntraced(function*(corpus: string, options: FileOptions | undefined) {
   const fs = yield* FileSystem.FileSystem
   const paths = yield* Path.Path
-  const { b, k1, roundLengths, titleWeight } = options?.parameters ?? defaultParameters
-  const hash = incremental().update(`${format} ${k1} ${b} ${titleWeight} ${roundLengths}\n`)
+  const { analyzer, b, k1, roundLengths, titleWeight } = options?.parameters ?? defaultParameters
+  const hash = incremental().update(`${format} ${analyzer} ${k1} ${b} ${titleWeight} ${roundLengths}\n`)
   // an unreadable file is reported with its reason by the corpus reader
   yield* Stream.runForEach(fs.stream(corpus), (bytes) => Effect.sync(() => hash.update(bytes))).pipe(Effect.ignore)
   const directory = options?.cacheDirectory ?? paths.join(yield* UserCache.directory, "bm25")

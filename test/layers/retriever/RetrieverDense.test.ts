@@ -6,6 +6,7 @@ import { contents } from "../../../src/domain/Document.ts"
 import * as EmbedderHashing from "../../../src/layers/embedder/EmbedderHashing.ts"
 import * as EmbedderHttp from "../../../src/layers/embedder/EmbedderHttp.ts"
 import { writeIndex } from "../../../src/layers/retriever/indexfile/write.ts"
+import { Matrix } from "../../../src/layers/retriever/matrix.ts"
 import * as RetrieverBm25 from "../../../src/layers/retriever/RetrieverBm25.ts"
 import * as RetrieverDense from "../../../src/layers/retriever/RetrieverDense.ts"
 import * as RetrieverHybrid from "../../../src/layers/retriever/RetrieverHybrid.ts"
@@ -55,6 +56,14 @@ describe("RetrieverDense", () => {
       for (const [index, { score }] of hits.entries()) assert.closeTo(score, expected[index]?.score ?? Number.NaN, 1e-6)
       assert.strictEqual(hits[0]?.id, expected[0]?.id)
     }).pipe(Effect.provide(dense)))
+
+  it("compares the last of an odd number of dimensions", () => {
+    const matrix = Matrix.of(Float32Array.of(1, 0, 0, 0, 0, 2), 3)
+    assert.deepStrictEqual(matrix.nearest(Float32Array.of(1, 0, 1), 2).hits(), [{ row: 1, score: 2 }, {
+      row: 0,
+      score: 1
+    }])
+  })
 
   it.effect("finds nothing for a query without anything in it", () =>
     Effect.map(

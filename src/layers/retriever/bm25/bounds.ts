@@ -4,6 +4,8 @@
  * @since 0.1.0
  */
 
+import { frequencyAt, type Occurrences } from "./frequencies.ts"
+
 /**
  * Postings in a block, which has an upper bound of its scores.
  *
@@ -29,7 +31,7 @@ export const boundSizes: readonly [3, 10, 100] = [3, 10, 100]
 export class Bounds {
   /** `[terms + 1]` */
   readonly blockStarts: Float64Array<ArrayBuffer>
-  /** Most that a posting of the block is worth, `[blocks]`. */
+  /** Most that a posting of the block adds for each unit of the term's weight, `[blocks]`. */
   readonly blockBounds: Float32Array<ArrayBuffer>
   /** What the 3rd, 10th and 100th best posting of each term are worth, 0 where there are fewer, `[3 terms]`. */
   readonly topBounds: Float32Array<ArrayBuffer>
@@ -49,20 +51,14 @@ export class Bounds {
   }
 
   /** Adds a term, whose postings are `start` to `end` of the arrays. */
-  add(
-    id: number,
-    rows: Int32Array<ArrayBuffer>,
-    frequencies: Uint8Array<ArrayBuffer>,
-    start: number,
-    end: number
-  ): void {
+  add(id: number, postings: Occurrences, start: number, end: number): void {
     const { blockBounds, norms, topBounds } = this
     const [, , largest] = boundSizes
     const firstBlock = this.blockStarts[id] ?? 0
     const best = new TopValues(Math.min(largest, end - start))
     for (let at = start; at < end; at++) {
-      const frequency = frequencies[at] ?? 0
-      const worth = frequency / (frequency + (norms[rows[at] ?? 0] ?? 0))
+      const scaled = frequencyAt(postings, at) * (norms[postings.rows[at] ?? 0] ?? 0)
+      const worth = scaled / (1 + scaled)
       const block = firstBlock + Math.floor((at - start) / blockSize)
       if (worth > (blockBounds[block] ?? 0)) blockBounds[block] = roundUp(worth)
       best.add(worth)

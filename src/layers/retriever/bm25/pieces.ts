@@ -6,6 +6,7 @@
 import { Effect } from "effect"
 import type { IndexIo } from "../indexfile/errors.ts"
 import type { Aside } from "../indexfile/writer.ts"
+import type { Range } from "./frequencies.ts"
 import { type Piece, startsOf } from "./postings.ts"
 
 /** Where a piece lies in the file. */
@@ -23,11 +24,7 @@ interface Place {
  * @category models
  * @since 0.1.0
  */
-export interface Merged {
-  readonly first: number
-  /** Where each term's begin in the arrays, and the end, `[terms + 1]`. */
-  readonly starts: Float64Array<ArrayBuffer>
-  readonly rows: Int32Array<ArrayBuffer>
+export interface Merged extends Range {
   readonly frequencies: Uint8Array<ArrayBuffer>
 }
 

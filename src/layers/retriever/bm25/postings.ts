@@ -3,20 +3,42 @@
  *
  * @since 0.1.0
  */
-import { analyze } from "../../../domain/EnglishAnalyzer.ts"
+import * as Bm25 from "../../../domain/Bm25.ts"
+import * as EnglishAnalyzer from "../../../domain/EnglishAnalyzer.ts"
+import * as MultilingualAnalyzer from "../../../domain/MultilingualAnalyzer.ts"
 import { Bounds } from "./bounds.ts"
+import * as Frequencies from "./frequencies.ts"
 import { Growing } from "./growing.ts"
 import { type TermTable, TermTableBuilder } from "./terms.ts"
 
 /**
- * Parameters of BM25: `k1` bounds what repeated words are worth, `b` how much long passages are worth less,
- * `titleWeight` is how many times the words of the title count, and `roundLengths` whether lengths are rounded to the 256
- * values that Lucene keeps (`SmallFloat.intToByte4`).
+ * What makes terms of texts: `lucene` exactly what Lucene's `EnglishAnalyzer` does, `multilingual` the same of English
+ * and more of other languages.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export type Analyzer = "lucene" | "multilingual"
+
+/**
+ * @category analysis
+ * @since 0.2.0
+ */
+export const analyzers: Readonly<Record<Analyzer, (text: string) => Array<string>>> = {
+  lucene: EnglishAnalyzer.analyze,
+  multilingual: MultilingualAnalyzer.analyze
+}
+
+/**
+ * Parameters of BM25: `analyzer` makes the terms, `k1` bounds what repeated words are worth, `b` how much long passages
+ * are worth less, `titleWeight` is how many times the words of the title count, and `roundLengths` whether lengths are
+ * rounded to the 256 values that Lucene keeps (`SmallFloat.intToByte4`).
  *
  * @category models
  * @since 0.1.0
  */
 export interface Bm25Parameters {
+  readonly analyzer: Analyzer
   readonly k1: number
   readonly b: number
   readonly titleWeight: number
@@ -29,7 +51,13 @@ export interface Bm25Parameters {
  * @category constants
  * @since 0.1.0
  */
-export const luceneParameters: Bm25Parameters = { k1: 0.9, b: 0.4, titleWeight: 1, roundLengths: true }
+export const luceneParameters: Bm25Parameters = {
+  analyzer: "lucene",
+  k1: 0.9,
+  b: 0.4,
+  titleWeight: 1,
+  roundLengths: true
+}
 
 /**
  * Lucene's with exact lengths and a title that counts three times, which was chosen on training questions: it finds more
@@ -38,12 +66,17 @@ export const luceneParameters: Bm25Parameters = { k1: 0.9, b: 0.4, titleWeight: 
  * @category constants
  * @since 0.1.0
  */
-export const defaultParameters: Bm25Parameters = { k1: 0.9, b: 0.4, titleWeight: 3, roundLengths: false }
+export const defaultParameters: Bm25Parameters = {
+  analyzer: "multilingual",
+  k1: 0.9,
+  b: 0.4,
+  titleWeight: 3,
+  roundLengths: false
+}
 
 /**
  * An inverted index. Postings of term `t` are `starts[t]` to `starts[t + 1]`, ascending by row; its blocks start at
- * `blockStarts[t]`. What a posting is worth, without the term's weight, is `tf / (tf + norms[row])` (Lucene's
- * `BM25Similarity`).
+ * `blockStarts[t]`. What a posting is worth is `Bm25.score` of its frequency and the passage's norm.
  *
  * @category models
  * @since 0.1.0
@@ -51,15 +84,19 @@ export const defaultParameters: Bm25Parameters = { k1: 0.9, b: 0.4, titleWeight:
 export interface Postings {
   readonly parameters: Bm25Parameters
   readonly documents: number
+  /** Passages that hold any term: those that Lucene counts. */
+  readonly documentsWithTerms: number
   readonly tokens: number
   readonly terms: TermTable
   /** `[terms + 1]` */
   readonly starts: Float64Array<ArrayBuffer>
   /** `[postings]` */
   readonly rows: Int32Array<ArrayBuffer>
-  /** Occurrences, 255 at most, `[postings]`. */
+  /** Occurrences, `[postings]`; {@link Frequencies.many} where they are in `large`. */
   readonly frequencies: Uint8Array<ArrayBuffer>
-  /** `k1 (1 - b + b length / average length)`, `[documents]`. */
+  /** Occurrences that a byte does not hold, by the index of their posting. */
+  readonly large: ReadonlyMap<number, number>
+  /** `Bm25.norm` of the length, `[documents]`. */
   readonly norms: Float32Array<ArrayBuffer>
   /** `[terms + 1]` */
   readonly blockStarts: Float64Array<ArrayBuffer>
@@ -67,14 +104,6 @@ export interface Postings {
   readonly blockBounds: Float32Array<ArrayBuffer>
   /** What the 3rd, 10th and 100th best posting of each term are worth, 0 where there are fewer, `[3 terms]`. */
   readonly topBounds: Float32Array<ArrayBuffer>
-}
-
-/** Four significant bits of a length above 24, rounded down. */
-const roundLength = (length: number): number => {
-  if (length < 24) return length
-  const rest = length - 24
-  const shift = Math.max(0, 28 - Math.clz32(rest))
-  return 24 + ((rest >>> shift) << shift)
 }
 
 /**
@@ -118,11 +147,16 @@ export class PostingsBuilder {
   private readonly distinct = new Growing((size) => new Int32Array(size))
   private readonly lengths = new Growing((size) => new Int32Array(size))
   private readonly counts = new Map<number, number>()
+  private readonly analyze: (text: string) => Array<string>
+  /** Frequencies that a byte does not hold, of all passages. */
+  readonly large = new Frequencies.Large()
   private firstRow = 0
+  private withTerms = 0
   private total = 0
 
   constructor(parameters: Bm25Parameters) {
     this.parameters = parameters
+    this.analyze = analyzers[parameters.analyzer]
   }
 
   get documents(): number {
@@ -131,6 +165,10 @@ export class PostingsBuilder {
 
   get tokens(): number {
     return this.total
+  }
+
+  get documentsWithTerms(): number {
+    return this.withTerms
   }
 
   /** Postings that no piece has taken. */
@@ -142,18 +180,21 @@ export class PostingsBuilder {
     const counts = this.counts
     const { titleWeight } = this.parameters
     counts.clear()
-    const titleTerms = analyze(title)
-    const textTerms = analyze(text)
+    // words that count for nothing are in no posting
+    const titleTerms = titleWeight === 0 ? [] : this.analyze(title)
+    const textTerms = this.analyze(text)
     for (const term of titleTerms) this.count(term, titleWeight)
     for (const term of textTerms) this.count(term, 1)
     for (const [id, count] of counts) {
       this.forwardTerms.push(id)
-      this.forwardFrequencies.push(Math.min(255, count))
+      this.forwardFrequencies.push(Math.min(Frequencies.many, count))
+      if (count >= Frequencies.many) this.large.add(id, this.documents, count)
     }
     const length = titleWeight * titleTerms.length + textTerms.length
     this.distinct.push(counts.size)
     this.lengths.push(length)
     this.total += length
+    if (length > 0) this.withTerms += 1
   }
 
   private count(term: string, occurrences: number): void {
@@ -204,10 +245,10 @@ export class PostingsBuilder {
   /** How much each passage's length counts against it, `[documents]`. */
   norms(): Float32Array<ArrayBuffer> {
     const { b, k1, roundLengths } = this.parameters
-    const average = this.total === 0 ? 1 : this.total / this.documents
+    const norm = Bm25.norm({ k1, b, average: this.withTerms === 0 ? 1 : this.total / this.withTerms })
     const norms = new Float32Array(this.documents)
     this.lengths.forEach((length, row) => {
-      norms[row] = k1 * (1 - b + b * (roundLengths ? roundLength(length) : length) / average)
+      norms[row] = norm(roundLengths ? Bm25.roundLength(length) : length)
     })
     return norms
   }
@@ -218,16 +259,21 @@ export class PostingsBuilder {
     const starts = startsOf(counts)
     const norms = this.norms()
     const bounds = new Bounds(starts, norms)
-    for (let id = 0; id < counts.length; id++) bounds.add(id, rows, frequencies, starts[id] ?? 0, starts[id + 1] ?? 0)
+    const large = this.large.among({ first: 0, starts, rows })
+    for (let id = 0; id < counts.length; id++) {
+      bounds.add(id, { rows, frequencies, large }, starts[id] ?? 0, starts[id + 1] ?? 0)
+    }
     const { blockBounds, blockStarts, topBounds } = bounds
     return {
       parameters: this.parameters,
       documents: this.documents,
+      documentsWithTerms: this.withTerms,
       tokens: this.total,
       terms: this.finishTerms(),
       starts,
       rows,
       frequencies,
+      large,
       norms,
       blockStarts,
       blockBounds,

@@ -46,11 +46,13 @@ export const open = Effect.fn("Bm25Index.open")(function*(
   const postings: Postings = {
     parameters: description.parameters,
     documents: description.documents,
+    documentsWithTerms: description.documentsWithTerms,
     tokens: description.tokens,
     terms: new TermTable(yield* load("termBytes"), yield* doubles("termEnds"), yield* ints("termSlots")),
     starts: yield* doubles("starts"),
     rows: yield* ints("rows"),
     frequencies: yield* load("frequencies"),
+    large: new Map(zip(yield* doubles("largeAt"), yield* ints("largeFrequencies"))),
     norms: yield* floats("norms"),
     blockStarts: yield* doubles("blockStarts"),
     blockBounds: yield* floats("blockBounds"),
@@ -58,3 +60,7 @@ export const open = Effect.fn("Bm25Index.open")(function*(
   }
   return { description, postings, document: yield* documents(options), verify }
 })
+
+function* zip(keys: Float64Array, values: Int32Array): IterableIterator<readonly [number, number]> {
+  for (const [index, key] of keys.entries()) yield [key, values[index] ?? 0]
+}

@@ -4,20 +4,26 @@
  * Passages are visited in windows of rows. Before a window, each term of the query has an upper bound for it, from its
  * blocks. Terms whose bounds together cannot reach the last place of the result are not essential: their postings are
  * looked up only for passages that an essential term brought up and that can still make it (MaxScore of Turtle and
- * Flood 1995 with the block bounds of Ding and Suel 2011). A window whose bounds cannot reach it is not read at all.
+ * Flood 1995 with the block bounds of Ding and Suel 2011), unless reading them is cheaper: so no query takes more steps
+ * than its terms have postings, times a constant. A window whose bounds cannot reach it is not read at all.
  *
  * @since 0.1.0
  */
-import { analyze } from "../../../domain/EnglishAnalyzer.ts"
+import * as Bm25 from "../../../domain/Bm25.ts"
+import * as SearchQuery from "../../../domain/SearchQuery.ts"
 import { Best, type Hit } from "../best.ts"
 import { blockSize, boundSizes } from "./bounds.ts"
-import type { Postings } from "./postings.ts"
+import { frequencyAt, lowerBound } from "./frequencies.ts"
+import { analyzers, type Postings } from "./postings.ts"
 
 /** Rows of one window: their scores stay in the processor's second cache. */
 const windowSize = 1 << 15
 
 /** Bounds are compared with room for the rounding of sums. */
 const slack = 1 + 1e-6
+
+/** A posting that is looked up costs as much as so many that are read in their order. */
+const lookupCost = 4
 
 interface QueryTerm {
   readonly id: number
@@ -35,47 +41,84 @@ interface QueryTerm {
 }
 
 /**
- * Searches an index. An instance reuses its buffers: it answers one query at a time.
+ * A search that is under way: {@link Searcher.step} goes on with it.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface Search {
+  readonly terms: Array<QueryTerm>
+  readonly best: Best
+  /** The first row that was not visited. */
+  next: number
+}
+
+/**
+ * Searches an index. Buffers are shared by the searches of an instance and used within a step only, so any number of
+ * searches may be under way.
  *
  * @category models
  * @since 0.1.0
  */
 export class Searcher {
   private readonly postings: Postings
+  private readonly analyze: (text: string) => Array<string>
   private readonly scores = new Float64Array(windowSize)
   private readonly candidates = new Int32Array(windowSize)
   /** Postings whose worth was computed since the start. */
   postingsScored = 0
+  /** Postings that were looked up since the start. */
+  lookups = 0
 
   constructor(postings: Postings) {
     this.postings = postings
+    this.analyze = analyzers[postings.parameters.analyzer]
   }
 
   /** The `topK` best rows, best first, equal scores by row. Scores are float32, as Lucene's. */
   search(query: string, topK: number): ReadonlyArray<Hit> {
-    const terms = this.termsOf(query)
-    if (terms.length === 0 || topK <= 0) return []
-    const best = new Best(Math.min(topK, this.postings.documents), this.guaranteed(terms, topK))
-    const documents = this.postings.documents
-    for (let first = 0; first < documents; first += windowSize) {
-      this.searchWindow(terms, first, Math.min(documents, first + windowSize), best)
+    const search = this.begin(query, topK)
+    while (!this.step(search));
+    return search.best.hits()
+  }
+
+  /** A search for the `topK` best rows. */
+  begin(query: string, topK: number): Search {
+    const { documents } = this.postings
+    const terms = topK <= 0 ? [] : this.termsOf(query)
+    const capacity = Math.max(0, Math.min(topK, documents))
+    return {
+      terms,
+      best: new Best(capacity, this.guaranteed(terms, topK)),
+      next: terms.length === 0 ? documents : 0
     }
-    return best.hits()
+  }
+
+  /** Visits a window of rows; true when there are no more. */
+  step(search: Search): boolean {
+    const { documents } = this.postings
+    if (search.next < documents) {
+      const last = Math.min(documents, search.next + windowSize)
+      this.searchWindow(search.terms, search.next, last, search.best)
+      search.next = last
+    }
+    return search.next >= documents
   }
 
   private termsOf(query: string): Array<QueryTerm> {
-    const { blockStarts, documents, starts, terms } = this.postings
+    const { blockStarts, documentsWithTerms, starts, terms } = this.postings
     const counts = new Map<number, number>()
-    for (const term of analyze(query)) {
+    for (const term of this.analyze(SearchQuery.beginning(query))) {
       const id = terms.lookup(term)
-      if (id >= 0) counts.set(id, (counts.get(id) ?? 0) + 1)
+      const count = counts.get(id)
+      if (id >= 0 && (count !== undefined || counts.size < SearchQuery.mostTerms)) counts.set(id, (count ?? 0) + 1)
     }
     const found: Array<QueryTerm> = []
     for (const [id, count] of counts) {
       const start = starts[id] ?? 0
       const end = starts[id + 1] ?? 0
       found.push({
-        weight: count * Math.log(1 + (documents - (end - start) + 0.5) / (end - start + 0.5)),
+        weight: Bm25.weight(documentsWithTerms, end - start, count),
         start,
         end,
         firstBlock: blockStarts[id] ?? 0,
@@ -94,7 +137,8 @@ export class Searcher {
     if (index === -1) return 0
     let score = 0
     for (const { id, weight } of terms) {
-      score = Math.max(score, weight * (this.postings.topBounds[boundSizes.length * id + index] ?? 0))
+      const bound = this.postings.topBounds[boundSizes.length * id + index] ?? 0
+      score = Math.max(score, weight * (bound - Bm25.rounding))
     }
     return score
   }
@@ -119,9 +163,21 @@ export class Searcher {
       inessential += 1
     }
     let found = 0
+    let unread = 0
+    for (let index = 0; index < inessential; index++) {
+      const term = terms[index]
+      if (term !== undefined) unread += term.limit - term.cursor
+    }
     for (let index = terms.length - 1; index >= inessential; index--) {
       const term = terms[index]
       if (term !== undefined) found = this.score(term, first, found)
+    }
+    if (lookupCost * found * inessential > unread) {
+      for (; inessential > 0; inessential--) {
+        const term = terms[inessential - 1]
+        if (term !== undefined) found = this.score(term, first, found)
+      }
+      behind = 0
     }
     this.collect(terms, inessential, behind, first, found, best)
     leave(terms)
@@ -144,20 +200,22 @@ export class Searcher {
       }
     }
     term.limit = limit
-    term.bound = bound * term.weight
+    term.bound = bound === 0 ? 0 : term.weight * (bound + Bm25.rounding)
   }
 
   private score({ cursor, limit, weight }: QueryTerm, first: number, found: number): number {
-    const { frequencies, norms, rows } = this.postings
+    const { postings } = this
+    const { norms, rows } = postings
     const { candidates, scores } = this
     let count = found
     for (let at = cursor; at < limit; at++) {
       const row = rows[at] ?? 0
-      const frequency = frequencies[at] ?? 0
       const slot = row - first
       const before = scores[slot] ?? 0
       if (before === 0) candidates[count++] = slot
-      scores[slot] = before + weight * (frequency / (frequency + (norms[row] ?? 0)))
+      const added = Bm25.score(weight, frequencyAt(postings, at), norms[row] ?? 0)
+      // 0 tells what is no candidate yet
+      scores[slot] = added > 0 ? before + added : before || Number.MIN_VALUE
     }
     this.postingsScored += limit - cursor
     return count
@@ -171,7 +229,8 @@ export class Searcher {
     found: number,
     best: Best
   ): void {
-    const { frequencies, norms, rows } = this.postings
+    const { postings } = this
+    const { norms, rows } = postings
     const { candidates, scores } = this
     for (let index = 0; index < found; index++) {
       const slot = candidates[index] ?? 0
@@ -184,10 +243,10 @@ export class Searcher {
         const term = terms[next]
         if (term === undefined) break
         possible -= term.bound
+        this.lookups += 1
         const at = lowerBound(rows, term.cursor, term.limit, row)
         if (at < term.limit && rows[at] === row) {
-          const frequency = frequencies[at] ?? 0
-          score += term.weight * (frequency / (frequency + (norms[row] ?? 0)))
+          score += Bm25.score(term.weight, frequencyAt(postings, at), norms[row] ?? 0)
           this.postingsScored += 1
         }
       }
@@ -198,14 +257,4 @@ export class Searcher {
 
 const leave = (terms: ReadonlyArray<QueryTerm>): void => {
   for (const term of terms) term.cursor = term.limit
-}
-
-/** The first index in `[low, high)` whose row is not below `row`, or `high`. */
-const lowerBound = (rows: Int32Array, low: number, high: number, row: number): number => {
-  while (low < high) {
-    const middle = Math.floor((low + high) / 2)
-    if ((rows[middle] ?? 0) < row) low = middle + 1
-    else high = middle
-  }
-  return low
 }

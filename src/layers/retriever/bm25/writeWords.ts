@@ -20,7 +20,7 @@ export interface WordsWriter {
   readonly add: (batch: ReadonlyArray<Document>) => Effect.Effect<void, IndexIo, FileSystem.FileSystem | Scope.Scope>
   /** Writes the sections and gives what the index says of its words. */
   readonly finish: Effect.Effect<
-    Pick<WordsDescription, "analyzer" | "parameters" | "tokens" | "terms" | "postings">,
+    Pick<WordsDescription, "parameters" | "documentsWithTerms" | "tokens" | "terms" | "postings">,
     IndexIo,
     FileSystem.FileSystem | Scope.Scope
   >
@@ -28,6 +28,11 @@ export interface WordsWriter {
 
 const arrays = (writer: Writer, named: Readonly<Record<string, Numbers>>) =>
   Effect.forEach(Object.entries(named), ([name, values]) => writer.array(name, values), { discard: true })
+
+const largeArrays = (large: ReadonlyMap<number, number>) => ({
+  largeAt: Float64Array.from(large.keys()),
+  largeFrequencies: Int32Array.from(large.values())
+})
 
 /**
  * Once `pieceSize` postings are in memory they are put into a file beside the index; `temporary` is the beginning of its
@@ -49,7 +54,7 @@ export const make = (
   })
 
   const writeWhole = Effect.suspend(() => {
-    const { blockBounds, blockStarts, frequencies, norms, rows, starts, terms, topBounds } = builder.finish()
+    const { blockBounds, blockStarts, frequencies, large, norms, rows, starts, terms, topBounds } = builder.finish()
     return Effect.as(
       arrays(writer, {
         termBytes: terms.bytes,
@@ -58,6 +63,7 @@ export const make = (
         starts,
         rows,
         frequencies,
+        ...largeArrays(large),
         norms,
         blockStarts,
         blockBounds,
@@ -75,13 +81,17 @@ export const make = (
     const norms = builder.norms()
     const bounds = new Bounds(starts, norms)
     const frequencies = yield* aside(`${temporary}.frequencies`, path)
+    const large = new Map<number, number>()
     yield* arrays(writer, { starts, rows: new Int32Array() })
     yield* pieces.merge(
       starts,
       Effect.fnUntraced(function*(merged) {
+        const few = builder.large.among(merged)
+        const before = starts[merged.first] ?? 0
+        for (const [at, frequency] of few) large.set(before + at, frequency)
         for (let at = 0; at < merged.starts.length - 1; at++) {
           const start = merged.starts[at] ?? 0
-          bounds.add(merged.first + at, merged.rows, merged.frequencies, start, merged.starts[at + 1] ?? start)
+          bounds.add(merged.first + at, { ...merged, large: few }, start, merged.starts[at + 1] ?? start)
         }
         for (const bytes of strides(merged.rows)) yield* writer.grow("rows", bytes)
         yield* frequencies.append(merged.frequencies)
@@ -89,7 +99,7 @@ export const make = (
     )
     yield* adopt(writer, "frequencies", frequencies)
     const { blockBounds, blockStarts, topBounds } = bounds
-    yield* arrays(writer, { norms, blockStarts, blockBounds, topBounds })
+    yield* arrays(writer, { ...largeArrays(large), norms, blockStarts, blockBounds, topBounds })
     return { terms: terms.size, postings: starts[terms.size] ?? 0 }
   })
 
@@ -101,8 +111,8 @@ export const make = (
       }),
     finish: Effect.suspend(() => pieces === undefined ? writeWhole : writeMerged(pieces)).pipe(
       Effect.map(({ postings, terms }) => ({
-        analyzer: "english" as const,
         parameters,
+        documentsWithTerms: builder.documentsWithTerms,
         tokens: builder.tokens,
         terms,
         postings

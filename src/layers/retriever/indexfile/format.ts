@@ -22,20 +22,20 @@ export const Section = Schema.Struct({ offset: Schema.Natural, bytes: Schema.Nat
 export type Section = typeof Section.Type
 
 const common = {
-  format: Schema.Literal(1),
   documents: Schema.Natural,
   /** Passages are the section `documents`; the others are arrays. */
   sections: Schema.Record(Schema.String, Section)
 }
 
 const words = {
-  analyzer: Schema.Literal("english"),
   parameters: Schema.Struct({
+    analyzer: Schema.Literals(["lucene", "multilingual"]),
     k1: Schema.Finite,
     b: Schema.Finite,
     titleWeight: Schema.Natural,
     roundLengths: Schema.Boolean
   }),
+  documentsWithTerms: Schema.Natural,
   tokens: Schema.Natural,
   terms: Schema.Natural,
   postings: Schema.Natural
@@ -52,9 +52,9 @@ const vectors = {
  * @since 0.1.0
  */
 export const Description = Schema.Union([
-  Schema.Struct({ ...common, kind: Schema.Literal("bm25"), ...words }),
-  Schema.Struct({ ...common, kind: Schema.Literal("dense"), ...vectors }),
-  Schema.Struct({ ...common, kind: Schema.Literal("both"), ...words, ...vectors })
+  Schema.Struct({ ...common, format: Schema.Literal(2), kind: Schema.Literal("bm25"), ...words }),
+  Schema.Struct({ ...common, format: Schema.Literal(1), kind: Schema.Literal("dense"), ...vectors }),
+  Schema.Struct({ ...common, format: Schema.Literal(2), kind: Schema.Literal("both"), ...words, ...vectors })
 ])
 
 /**

@@ -153,14 +153,14 @@ export const writeIndex = Effect.fn("IndexFile.write")(function*<E, R, E2>(
     yield* options.onStage?.("sorting postings") ?? Effect.void
     const described = words === undefined ? undefined : yield* words.finish
     if (vectors !== undefined) yield* adopt(writer, "vectors", vectors)
-    const common = { format: 1, documents: ends.length - 1, sections: writer.sections } as const
+    const common = { documents: ends.length - 1, sections: writer.sections } as const
     const embedded = embedding?.description()
     const description: Description = described !== undefined
       ? embedded === undefined
-        ? { ...common, kind: "bm25", ...described }
-        : { ...common, kind: "both", ...described, vectors: embedded }
+        ? { ...common, format: 2, kind: "bm25", ...described }
+        : { ...common, format: 2, kind: "both", ...described, vectors: embedded }
       : embedded !== undefined
-      ? { ...common, kind: "dense", vectors: embedded }
+      ? { ...common, format: 1, kind: "dense", vectors: embedded }
       : yield* new IndexIo({ path, reason: "an index of neither words nor vectors was asked for" })
     yield* writeEnd(writer, description)
     yield* io(file.sync)
