@@ -62,7 +62,7 @@ export const make = Effect.fn("EngineClient.make")(function*(
   options: StartOptions,
   ended: Effect.Effect<string> = Effect.never
 ): Effect.fn.Return<EngineServices, StartError> {
-  /** A call whose loss of the other side is an error of the caller's kind. */
+  /** A call whose loss of the other side is an error of the caller's kind, and which nobody has to wait for. */
   const orLost =
     <Lost>(toError: (reason: string) => Lost) =>
     <A, E>(call: Effect.Effect<A, E | RpcClientError.RpcClientError>): Effect.Effect<A, E | Lost> =>
@@ -73,7 +73,8 @@ export const make = Effect.fn("EngineClient.make")(function*(
         ),
         Effect.raceFirst(
           Effect.flatMap(ended, (reason) => Effect.fail(toError(`the engine's thread has ended: ${reason}`)))
-        )
+        ),
+        forgettable
       )
   const policyErrors = orLost((reason) => new PolicyUnavailable({ reason }))
   const learnerErrors = orLost((reason) => new LearnerUnavailable({ reason }))
@@ -84,10 +85,15 @@ export const make = Effect.fn("EngineClient.make")(function*(
   const session: EngineServices["policy"]["session"] = Effect.fn("EngineClient.session")(function*(
     opened
   ): Effect.fn.Return<PolicySession, PolicyError, Scope.Scope> {
-    const id = yield* Effect.acquireRelease(
-      policyErrors(client.Open({ options: opened })),
-      (id) => Effect.ignore(policyErrors(client.Close({ session: id })))
+    // who leaves waits neither for its beginning nor for its end, and both take place all the same
+    const opening = yield* Effect.forkDetach(policyErrors(client.Open({ options: opened })), { startImmediately: true })
+    yield* Effect.addFinalizer(() =>
+      Effect.asVoid(Effect.forkDetach(
+        Effect.ignore(Effect.flatMap(Fiber.join(opening), (id) => policyErrors(client.Close({ session: id })))),
+        { startImmediately: true }
+      ))
     )
+    const id = yield* Fiber.join(opening)
     return {
       append: (ids) => policyErrors(client.Append({ session: id, ids })),
       generate: (generate, onText) =>
@@ -109,22 +115,22 @@ export const make = Effect.fn("EngineClient.make")(function*(
       ),
       session,
       logProbs: (sequences, { temperature = 1 } = {}) =>
-        forgettable(policyErrors(client.LogProbs({ of: "policy", sequences, temperature })))
+        policyErrors(client.LogProbs({ of: "policy", sequences, temperature }))
     },
     optimizer: {
-      update: (batch, update) => forgettable(learnerErrors(client.Update({ batch, options: update }))),
+      update: (batch, update) => learnerErrors(client.Update({ batch, options: update })),
       state: learnerErrors(client.State({ of: "actor" })),
       restore: (state) => learnerErrors(client.Restore({ of: "actor", state }))
     },
     critic: options.critic !== true ? Option.none() : Option.some({
-      values: (sequences) => forgettable(learnerErrors(client.Values({ sequences }))),
-      update: (batch, update) => forgettable(learnerErrors(client.UpdateCritic({ batch, options: update }))),
+      values: (sequences) => learnerErrors(client.Values({ sequences })),
+      update: (batch, update) => learnerErrors(client.UpdateCritic({ batch, options: update })),
       state: learnerErrors(client.State({ of: "critic" })),
       restore: (state) => learnerErrors(client.Restore({ of: "critic", state }))
     }),
     reference: options.reference !== true ? Option.none() : Option.some({
       logProbs: (sequences, { temperature = 1 } = {}) =>
-        forgettable(policyErrors(client.LogProbs({ of: "reference", sequences, temperature })))
+        policyErrors(client.LogProbs({ of: "reference", sequences, temperature }))
     }),
     readWeight: (tensor) => deviceErrors(client.ReadWeight(tensor))
   }
