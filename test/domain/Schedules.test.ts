@@ -2,12 +2,20 @@ import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
 import * as KlController from "../../src/domain/KlController.ts"
 import * as LearningRate from "../../src/domain/LearningRate.ts"
+import golden from "../golden/numpy/kl-controller.json" with { type: "json" }
 
 describe("KlController", () => {
   const adaptive: KlController.KlController = { kind: "adaptive", target: 6, horizon: 10_000 }
 
   it("adaptive: the reference's golden value (A.5)", () => {
     assert.closeTo(KlController.next(adaptive, 0.001, { kl: 12, trajectories: 512 }), 0.00101024, 1e-12)
+  })
+
+  it("adaptive: NumPy's values on both sides of the target and beyond the bounds", () => {
+    for (const { coefficient, expected, horizon, kl, target, trajectories } of golden.cases) {
+      const next = KlController.next({ kind: "adaptive", target, horizon }, coefficient, { kl, trajectories })
+      assert.closeTo(next, expected, 1e-8 * expected)
+    }
   })
 
   it("moves towards the target and keeps still on it, on NaN, and when fixed", () => {
