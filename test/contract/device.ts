@@ -120,6 +120,36 @@ export const deviceContract = <E>(
       }
     })
 
+    onDevice("reductions over several axes, side by side and apart", () => {
+      const shape = [2, 3, 4, 5] as const
+      const x = random(12)(120, 4)
+      const tensor = f32(x, [...shape])
+      for (const axes of [[0], [3], [0, 1], [1, 2], [2, 3], [0, 2], [1, 3], [0, 3], [0, 1, 3], [0, 1, 2, 3]]) {
+        // what is summed into one place: all elements whose other coordinates are the same
+        const cells = new Map<string, Array<number>>()
+        x.forEach((value, at) => {
+          const place = [Math.floor(at / 60), Math.floor(at / 20) % 3, Math.floor(at / 5) % 4, at % 5]
+          const key = place.filter((_, axis) => !axes.includes(axis)).join()
+          cells.set(key, [...cells.get(key) ?? [], value])
+        })
+        const expected = (of: (values: ReadonlyArray<number>) => number) => Float64Array.from([...cells.values()], of)
+        const kept = shape.filter((_, axis) => !axes.includes(axis))
+        assert.deepStrictEqual(tf.sum(tensor, axes).shape, kept)
+        assert.deepStrictEqual(
+          tf.sum(tensor, axes, true).shape,
+          shape.map((size, axis) => axes.includes(axis) ? 1 : size)
+        )
+        close(data(tf.sum(tensor, axes)), expected((values) => values.reduce((a, b) => a + b)), `sum over ${axes}`)
+        close(
+          data(tf.mean(tensor, axes)),
+          expected((values) => values.reduce((a, b) => a + b) / values.length),
+          `mean over ${axes}`
+        )
+        close(data(tf.max(tensor, axes)), expected((values) => Math.max(...values)), `max over ${axes}`)
+        close(data(tf.min(tensor, axes)), expected((values) => Math.min(...values)), `min over ${axes}`)
+      }
+    })
+
     for (const inverse of [false, true]) {
       onDevice(`rope${inverse ? " inverse" : ""} and its gradient`, () => {
         const [tokens, heads, dim, table] = [6, 3, 8, 40]

@@ -42,11 +42,15 @@ const hasLoneSurrogate = /\p{Surrogate}/u
 
 /**
  * `decoded` is the text that the ids of a text decode to; leave it out for a tokenizer that loses more than that.
+ * `endOfText` is the markup of the ids that end a text.
  */
 export const tokenizerContract = <E>(
   name: string,
   layer: Layer.Layer<Tokenizer, E>,
-  options: { readonly decoded?: (text: string) => string } = {}
+  options: {
+    readonly endOfText: readonly [string, ...ReadonlyArray<string>]
+    readonly decoded?: (text: string) => string
+  }
 ): void => {
   sharing(layer)(`${name} as a tokenizer`, (it) => {
     const check = (what: string, use: (tokenizer: Tokenizer["Service"]) => void) =>
@@ -118,8 +122,14 @@ export const tokenizerContract = <E>(
       if (options.decoded !== undefined) assert.strictEqual(text, options.decoded("naïve 👍🏽 日本 x"))
     })
 
+    check("knows what ends a text", (tokenizer) => {
+      const markup = Array.from(tokenizer.endOfText, (id) => tokenizer.decode(Int32Array.of(id)))
+      assert.deepStrictEqual(markup.toSorted(), options.endOfText.toSorted())
+    })
+
     check("leaves special tokens out where asked, and no others", (tokenizer) => {
-      const text = tokenizer.encode("a b")
+      const text = tokenizer.encode("a")
+      assert.strictEqual(tokenizer.decode(text, { skipSpecialTokens: true }), tokenizer.decode(text))
       for (const id of tokenizer.endOfText) {
         assert.isBelow(id, tokenizer.vocabularySize)
         const marked = Int32Array.of(...text, id)

@@ -247,12 +247,27 @@ describe("Advantage.estimate", () => {
 
   it("REINFORCE++ normalises token-level returns over the batch", () => {
     assertClose(discountedReturns([0, 0.5, 7, 1], 0.5, Uint8Array.of(0, 1, 0, 1)), [0, 1, 0, 1])
-    const batch = batchOf(3)
-    const { advantages } = Result.getOrThrow(Advantage.estimate(config({ estimator: "reinforce++" }), batch))
-    const masks = batch.map((one) => TokenMask.mask(one.trajectory.segments, "loss"))
-    const { mean, variance } = Result.getOrThrow(moments(advantages, masks))
-    assert.closeTo(mean, 0, 1e-6)
-    assert.closeTo(variance, 1, 1e-5)
+    const one = (sample: number, reward: number) =>
+      scoredTrajectory({
+        promptKey: "p",
+        sample,
+        reward,
+        segments: [
+          segmentOf("Prompt", 1),
+          segmentOf("Sampled", 1),
+          segmentOf("Observation", 1),
+          segmentOf("Sampled", 1)
+        ]
+      })
+    const { advantages, returns } = Result.getOrThrow(
+      Advantage.estimate(config({ estimator: "reinforce++", gamma: 0.5 }), [one(0, 1), one(1, 0)])
+    )
+    assertClose(returns[0] ?? [], [0, 0.5, 0, 1])
+    assertClose(returns[1] ?? [], [0, 0, 0, 0])
+    // .5, 1, 0, 0 have the mean .375 and the sample variance .6875 / 3
+    const deviation = Math.sqrt(0.6875 / 3)
+    assertClose(advantages[0] ?? [], [0, 0.125 / deviation, 0, 0.625 / deviation])
+    assertClose(advantages[1] ?? [], [0, -0.375 / deviation, 0, -0.375 / deviation])
   })
 
   it("groups by the prompt's instance, or by the index in the question's id as the reference does (Q30)", () => {

@@ -116,6 +116,19 @@ describe("Batch.sequence", () => {
     }
   })
 
+  it("looks at what the critic learns from where the critic learns: on observations too, if it is told so", () => {
+    const signals = signalsOf(5, Prng.make("s"))
+    for (const field of ["oldValues", "returns"] as const) {
+      const broken = { ...signals, [field]: (signals[field] ?? new Float32Array(5)).with(4, Number.NaN) }
+      assert.isTrue(Result.isSuccess(Batch.sequence(scored, broken, { valueScope: "loss" })))
+      const found = Batch.sequence(scored, broken, { valueScope: "attention" })
+      assert.strictEqual(
+        Result.isFailure(found) && found.failure.message,
+        `${field} of p sample 0 is not finite at token 4`
+      )
+    }
+  })
+
   it("a demonstration is learned where its weight is not 0", () => {
     const sequence = Batch.demonstration({
       key: "d",

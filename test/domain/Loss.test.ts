@@ -244,8 +244,18 @@ describe("Loss: derivatives equal finite differences", () => {
       const config: Loss.ValueLossConfig = { clip: 0.5, aggregation }
       const normaliser = { valueTokens: tokens + 2, microBatches: 3 }
       const loss = Loss.valueLoss(config, input, normaliser)
+      const selected = input.valueMask.reduce((a, b) => a + b, 0)
+      const divisor = aggregation === "tokenMean" ? normaliser.valueTokens : Math.max(1, 3 * selected)
+      const expected = (values: Float32Array) =>
+        values.reduce((sum, value, at) => {
+          if (input.valueMask[at] === 0) return sum
+          const [old, target] = [oldValues[at] ?? 0, input.returns[at] ?? 0]
+          const held = Math.max(old - 0.5, Math.min(old + 0.5, value))
+          return sum + Math.max((value - target) ** 2, (held - target) ** 2) / 2
+        }, 0) / divisor
+      assert.closeTo(loss.value, expected(input.values), 1e-6)
       assertGradient(
-        (values) => Loss.valueLoss(config, { ...input, values }, normaliser).value,
+        expected,
         input.values,
         loss.gradValues,
         "values"

@@ -206,16 +206,23 @@ describe("Rollout", () => {
     const base = { maxTurns: 50, maxResponseTokens: 40, maxObservationTokens: 60, maxPromptTokens: 2000, topK: 1 }
     const promptTokens = renderPrompt("search", question.question).length
 
-    it.effect("forces the final turn while an answer still fits", () =>
+    it.effect("forces the final turn while an answer still fits, and shows every result it searched for", () =>
       Effect.gen(function*() {
+        const queries = yield* Ref.make<ReadonlyArray<string>>([])
         const trajectory = completed(
-          yield* Rollout.run(prompt("p"), 0, { ...base, maxContextTokens: promptTokens + 400 })
+          yield* Rollout.run(prompt("p"), 0, { ...base, maxContextTokens: promptTokens + 400 }).pipe(
+            Effect.provide(recordingRetriever(queries))
+          )
         )
         assert.strictEqual(trajectory.ending, "budget")
         assert.isAtMost(tokenCount(trajectory.segments), promptTokens + 400)
-        assert.isAbove(trajectory.counts.executedSearches, 1)
-        assert.strictEqual(trajectory.segments.at(-1)?._tag, "Sampled")
-      }).pipe(Effect.provide(scripted([long])), Effect.provide(retriever())))
+        assert.strictEqual(trajectory.counts.executedSearches, 4)
+        assert.deepStrictEqual(yield* Ref.get(queries), ["x", "x", "x", "x"])
+        assert.deepStrictEqual(
+          trajectory.segments.map(({ _tag }) => _tag),
+          ["Prompt", ...Array.from({ length: 4 }, () => ["Sampled", "Observation"]).flat(), "Sampled"]
+        )
+      }).pipe(Effect.provide(scripted([long]))))
 
     it.effect("stops where the switch says stop", () =>
       Effect.gen(function*() {

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import * as Presets from "../../src/domain/Presets.ts"
 import { Question } from "../../src/domain/Question.ts"
-import { sampledLogProbs, sampledTexts, tokenCount } from "../../src/domain/Trajectory.ts"
+import { sampledTexts, type Segment, tokenCount } from "../../src/domain/Trajectory.ts"
 import * as PolicyScripted from "../../src/layers/policy/PolicyScripted.ts"
 import * as TokenizerBytes from "../../src/layers/tokenizer/TokenizerBytes.ts"
 import * as Rollout from "../../src/programs/Rollout.ts"
@@ -10,11 +10,19 @@ import { Retriever } from "../../src/services/Retriever.ts"
 
 const question = new Question({ id: "q", dataSource: "nq", question: "who?", goldenAnswers: ["x"] })
 
-const rollout = (text: string, compat: Partial<Presets.Compat>) =>
+/** Every sampled token has its log-probability. */
+const assertAligned = (segments: ReadonlyArray<Segment>): void => {
+  const sampled = segments.filter((segment) => segment._tag === "Sampled")
+  assert.isAbove(sampled.length, 0)
+  for (const { ids, logProbs } of sampled) assert.strictEqual(logProbs?.length, ids.length)
+}
+
+const rollout = (text: string, compat: Partial<Presets.Compat>, options: Partial<Rollout.Options> = {}) =>
   Effect.map(
     Rollout.run({ promptKey: "p", question }, 0, {
       maxTurns: 1,
       finalTurn: false,
+      ...options,
       compat: { ...Presets.fixed, ...compat }
     }),
     (outcome) => {
@@ -36,7 +44,25 @@ describe("switches of a rollout", () => {
       assert.deepStrictEqual(sampledTexts(kept), ["I give up.<|endoftext|>"])
       assert.deepStrictEqual(sampledTexts(dropped), ["I give up."])
       assert.strictEqual(tokenCount(kept), tokenCount(dropped) + 1)
-      assert.strictEqual(sampledLogProbs(dropped).length, tokenCount(dropped))
+      assertAligned(kept)
+      assertAligned(dropped)
+    }))
+
+  it.effect("overflow: what slides out of a response takes its log-probabilities along (Q7)", () =>
+    Effect.gen(function*() {
+      const promptTokens = tokenCount((yield* rollout("x", {})).slice(0, 1))
+      // the limit falls into each kind of segment, and at every place of a sampled one
+      for (let more = 100; more < 180; more += 3) {
+        const maxContextTokens = promptTokens + more
+        const segments = yield* rollout("<search>x</search>", { overflow: "slide" }, {
+          maxTurns: 30,
+          maxResponseTokens: 40,
+          maxObservationTokens: 60,
+          maxContextTokens
+        })
+        assert.strictEqual(tokenCount(segments.slice(1)), maxContextTokens)
+        assertAligned(segments)
+      }
     }))
 
   it.effect("cutRule: behind the first search wherever it is, or behind the leftmost action (Q3)", () =>

@@ -16,10 +16,11 @@ import { Tokenizer } from "../../../src/services/Tokenizer.ts"
 import { tokenizerContract } from "../../contract/tokenizer.ts"
 import { hasShared, readSharedJson } from "../../sharedData.ts"
 
-tokenizerContract("TokenizerWorld", TokenizerWorld.layer())
+tokenizerContract("TokenizerWorld", TokenizerWorld.layer(), { endOfText: ["<eos>"] })
 tokenizerContract(
   "TokenizerWorld with the recipe's vocabulary",
-  TokenizerWorld.layer({ vocabulary: Vocabulary.recipe })
+  TokenizerWorld.layer({ vocabulary: Vocabulary.recipe }),
+  { endOfText: ["<eos>"] }
 )
 
 const world = World.make({ seed: "tokens" })

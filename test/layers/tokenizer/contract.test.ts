@@ -9,9 +9,12 @@ const nfc = (text: string) => text.normalize("NFC")
 const json = (directory: string) => TokenizerJson.layer({ directory, endOfText: ["<|endoftext|>", "<|im_end|>"] })
 const config = { eos_token: "</s>", chat_template: "{% for m in messages %}[{{ m.role }}] {{ m.content }}{% endfor %}" }
 
-tokenizerContract("TokenizerBytes", TokenizerBytes.layer, { decoded: (text) => text })
+tokenizerContract("TokenizerBytes", TokenizerBytes.layer, { endOfText: ["<|endoftext|>"], decoded: (text) => text })
 
-tokenizerContract("TokenizerJson, byte-level", withFiles({ "tokenizer.json": byteLevelJson() }, json), { decoded: nfc })
+tokenizerContract("TokenizerJson, byte-level", withFiles({ "tokenizer.json": byteLevelJson() }, json), {
+  endOfText: ["<|endoftext|>", "<|im_end|>"],
+  decoded: nfc
+})
 
 tokenizerContract(
   "TokenizerJson, byte fallback",
@@ -19,7 +22,7 @@ tokenizerContract(
     { "tokenizer.json": byteFallbackJson(), "tokenizer_config.json": config },
     (directory) => TokenizerJson.layer({ directory })
   ),
-  { decoded: (text) => text }
+  { endOfText: ["</s>"], decoded: (text) => text }
 )
 
 tokenizerContract(
@@ -27,13 +30,14 @@ tokenizerContract(
   withFiles(
     { "tokenizer.json": wordLevelJson(), "config.json": { eos_token_id: 1 } },
     (directory) => TokenizerJson.layer({ directory })
-  )
+  ),
+  { endOfText: ["<eos>"] }
 )
 
 tokenizerContract(
   "TokenizerTiktoken",
   withFiles({ ranks: rankFile(merges) }, (directory) => TokenizerTiktoken.layer({ path: `${directory}/ranks` })),
-  { decoded: nfc }
+  { endOfText: ["<|endoftext|>", "<|im_end|>"], decoded: nfc }
 )
 
 tokenizerContract(
@@ -46,7 +50,7 @@ tokenizerContract(
       normalization: "none",
       digits: 3
     })),
-  { decoded: (text) => text }
+  { endOfText: ["<|eot_id|>"], decoded: (text) => text }
 )
 
 tokenizerContract(
@@ -55,5 +59,5 @@ tokenizerContract(
     { "tok.bin": llama2cFile([" t", "th", " the", " ", "a", "b", "t", "h", "e", "é", "日"]) },
     (directory) => TokenizerLlama2c.layer(`${directory}/tok.bin`)
   ),
-  { decoded: (text) => text === "" ? "" : ` ${text}` }
+  { endOfText: ["</s>", "<s>"], decoded: (text) => text === "" ? "" : ` ${text}` }
 )

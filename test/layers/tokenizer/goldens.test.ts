@@ -92,19 +92,27 @@ for (const [name, layer] of layers) {
 
 if (hasShared(qwen)) {
   for (const [name, layer] of layers) {
-    tokenizerContract(`${name} over Qwen's vocabulary`, layer())
+    tokenizerContract(`${name} over Qwen's vocabulary`, layer(), { endOfText: ["<|endoftext|>", "<|im_end|>"] })
   }
 }
 
-for (const name of ["tiny-models/stories260K", "tiny-models/searcher-base"]) {
+for (
+  const [name, ...endOfText] of [
+    ["tiny-models/stories260K", "</s>", "<s>"],
+    ["tiny-models/searcher-base", "<eos>"]
+  ] as const
+) {
   if (hasShared(name)) {
-    tokenizerContract(name, TokenizerFolder.layer(sharedPath(name)).pipe(Layer.provide(NodeServices.layer)))
+    tokenizerContract(name, TokenizerFolder.layer(sharedPath(name)).pipe(Layer.provide(NodeServices.layer)), {
+      endOfText
+    })
   }
 }
 
 tokenizerContract(
   "the tokenizer of the shipped model",
-  TokenizerFolder.layer(shippedModel).pipe(Layer.provide(NodeServices.layer))
+  TokenizerFolder.layer(shippedModel).pipe(Layer.provide(NodeServices.layer)),
+  { endOfText: ["<eos>"] }
 )
 
 describe("TokenizerFolder over ../shared/data/tiny-models", () => {
