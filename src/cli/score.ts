@@ -6,7 +6,9 @@
 import { Console, Effect, Option, Ref, Schema, Stdio, Stream } from "effect"
 import { Argument, CliError, Command, Flag } from "effect/cli"
 import * as Presets from "../domain/Presets.ts"
+import * as Recording from "../domain/Recording.ts"
 import * as ScoreSummary from "../domain/ScoreSummary.ts"
+import * as RecordFile from "../layers/recordFile.ts"
 import * as TextFile from "../layers/textFile.ts"
 import * as Score from "../programs/Score.ts"
 import { withLines } from "./lineWriter.ts"
@@ -20,7 +22,7 @@ const sourceOf = (
   dataSource: Option.Option<string>
 ): Score.Source<TextFile.FileUnreadable, Stdio.Stdio> => {
   const name = file.split(/[/\\]/).at(-1) ?? file
-  const stem = name.replace(/\.(?:jsonl?|ndjson|log|txt)?(?:\.gz)?$/, "")
+  const stem = name.replace(/\.(?:jsonl?|ndjson|log|txt|parquet)?(?:\.gz)?$/, "")
   return file === "-"
     ? {
       path: "standard input",
@@ -30,7 +32,11 @@ const sourceOf = (
         TextFile.decode("standard input")
       )
     }
-    : { path: file, dataSource: Option.getOrElse(dataSource, () => stem || name), text: TextFile.stream(file) }
+    : {
+      path: file,
+      dataSource: Option.getOrElse(dataSource, () => stem || name),
+      text: RecordFile.text(file, Recording.columns)
+    }
 }
 
 const encodeItem = Schema.encodeEffect(Schema.fromJsonString(ScoreSummary.Item))
@@ -95,7 +101,7 @@ const namedSkips = 10
 export const score = Command.make("score", {
   files: Argument.String("file").pipe(
     Argument.withDescription(
-      "Recorded trajectories: JSON lines, one JSON array or a training log, also .gz; - reads standard input"
+      "Recorded trajectories: JSON lines, one JSON array or a training log, also .gz, or Parquet; - reads standard input"
     ),
     Argument.variadic({ min: 1 })
   ),

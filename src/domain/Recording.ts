@@ -92,6 +92,24 @@ const own = (fields: Fields): Result.Result<Recording, string> | undefined => {
 }
 
 /**
+ * The fields that {@link fromJson} reads of the records of others.
+ *
+ * @category constants
+ * @since 0.2.0
+ */
+export const columns: ReadonlyArray<string> = [
+  "id",
+  "question",
+  "golden_answers",
+  "data_source",
+  "prompt",
+  "response",
+  "output",
+  "reward_model",
+  "reward_spec"
+]
+
+/**
  * Reads the JSON value of a recorded trajectory, in one of these forms:
  *
  * - `{id, question, golden_answers, response, prompt?, data_source?}`;

@@ -4,6 +4,7 @@
  * @since 0.2.0
  */
 import { Effect, Result, Stream } from "effect"
+import * as Json from "../domain/Json.ts"
 import * as JsonRecords from "../domain/JsonRecords.ts"
 import * as ParquetFile from "./parquetFile.ts"
 import * as TextFile from "./textFile.ts"
@@ -57,4 +58,21 @@ export const batches = (
 ): Stream.Stream<ReadonlyArray<Located>, TextFile.FileUnreadable> =>
   Stream.unwrap(
     Effect.map(ParquetFile.isParquet(path), (parquet) => parquet ? ofParquet(path, columns) : ofText(path))
+  )
+
+/**
+ * The text of a file, Parquet's rows as JSON lines: for readers that split texts themselves.
+ *
+ * @category constructors
+ * @since 0.2.0
+ */
+export const text = (path: string, columns?: ReadonlyArray<string>): Stream.Stream<string, TextFile.FileUnreadable> =>
+  Stream.unwrap(
+    Effect.map(ParquetFile.isParquet(path), (parquet) =>
+      parquet
+        ? Stream.map(
+          ParquetFile.batches(path, columns),
+          (rows) => rows.map((row) => `${Json.show(row)}\n`).join("")
+        )
+        : TextFile.stream(path))
   )

@@ -1,8 +1,10 @@
+// @effect-diagnostics nodeBuiltinImport:off
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, FileSystem, Path, Schema } from "effect"
 import { Command } from "effect/cli"
 import { TestConsole } from "effect/testing"
+import { fileURLToPath } from "node:url"
 import { score } from "../../src/cli/score.ts"
 import { invalidActionMessage } from "../../src/domain/Protocol.ts"
 import * as ScoreSummary from "../../src/domain/ScoreSummary.ts"
@@ -150,6 +152,16 @@ describe("score", () => {
         /skipped .*train\.log:2: the golden answers were printed/
       )
       assert.include(yield* message(yield* file("lost.log", shortened)), "none of 1 records can be scored")
+    }).pipe(Effect.provide(NodeServices.layer)))
+
+  it.effect("reads Parquet", () =>
+    Effect.gen(function*() {
+      const out = yield* file("items.jsonl", "")
+      yield* run(fileURLToPath(new URL("../fixtures/parquet/responses.parquet", import.meta.url)), "--out", out)
+      assert.deepStrictEqual((yield* items(out)).map(({ data_source, em, id }) => [id, data_source, em]), [
+        ["1161888007138312193", "responses", 1],
+        ["9007199254740993", "responses", 0]
+      ])
     }).pipe(Effect.provide(NodeServices.layer)))
 
   it.effect("keeps ids of 64 bits", () =>
