@@ -24,7 +24,7 @@ import * as Preflight from "./preflight.ts"
 import * as RunFolder from "./runFolder.ts"
 import * as Inputs from "./runInputs.ts"
 import { planJson, planText } from "./runPlanView.ts"
-import { expectLearned, resumable, trainRun } from "./trainRun.ts"
+import { expectLearned, nothingToDoExitCode, resumable, trainRun, withCode } from "./trainRun.ts"
 import { engineOf, storageOf } from "./trainServices.ts"
 import { userError } from "./userError.ts"
 
@@ -155,8 +155,8 @@ const configOf = Effect.fnUntraced(function*(input: Input, before: Option.Option
 /** What the checkpoint says against going on: another run's settings, or no steps left. */
 const refusal = (folder: RunFolder.RunFolder, config: RunConfig.RunConfig) =>
   Effect.gen(function*() {
-    const latest = yield* Checkpoints.use((checkpoints) => checkpoints.latest)
-    if (Option.isSome(latest)) yield* Train.admit(latest.value, config)
+    const newest = (yield* Checkpoints.use((checkpoints) => checkpoints.list)).at(-1)
+    if (newest !== undefined) yield* Train.expectResumable(newest, config)
   }).pipe(Effect.provide(CheckpointsFileSystem.layer(folder.checkpoints)))
 
 const sameInputs = (before: Option.Option<Resumed>, inputs: RunInputs) =>
@@ -176,6 +176,12 @@ const dryRun = Effect.fnUntraced(function*(
     Effect.sync(() => void problems.push({ key, message: userError(error).userMessage ?? error.message }))
   if (Option.isSome(before)) {
     yield* Effect.catch(refusal(before.value.folder, config), (error) => note("resume", error))
+    yield* Effect.catch(
+      Checkpoints.use((checkpoints) => checkpoints.latest).pipe(
+        Effect.provide(CheckpointsFileSystem.layer(before.value.folder.checkpoints))
+      ),
+      (error) => note("checkpoints", error)
+    )
     if (Option.isSome(checked.train) && problems.length === 0) {
       const { train } = checked
       yield* Effect.gen(function*() {
@@ -209,6 +215,14 @@ const program = Effect.fnUntraced(function*(input: Input) {
   })
   if (input.dryRun) return yield* dryRun(input, config, before, checked)
   const { evaluate, train } = checked
+  // told before anything large is loaded; the run asks once more when it restores
+  if (Option.isSome(before)) {
+    yield* Effect.catchTag(
+      refusal(before.value.folder, config),
+      "NothingToDo",
+      (error) => Effect.fail(withCode(error, nothingToDoExitCode))
+    )
+  }
   if (checked.problems.length > 0 || Option.isNone(train)) return yield* Preflight.failure(checked.problems)
 
   const retrievers = yield* Preflight.retrievers(config, Option.isSome(evaluate))

@@ -68,7 +68,14 @@ const judge = Effect.fnUntraced(function*(config: RunConfig, advice: ReadonlyMap
   return sentences === null ? null : [...sentences, ...[...advice.values()].map(StepAdvice.describe)].join("\n")
 })
 
-const withCode = (error: Error, code: number) => Object.assign(userError(error), { [Runtime.errorExitCode]: code })
+/**
+ * An error that ends the process with an exit code of its own.
+ *
+ * @category errors
+ * @since 0.2.0
+ */
+export const withCode = (error: Error, code: number): CliError.UserError =>
+  Object.assign(userError(error), { [Runtime.errorExitCode]: code })
 
 /**
  * Ends with an exit code of its own where a run has nothing to show for its steps.

@@ -37,7 +37,14 @@ export type { Begun } from "./train/Begin.ts"
 export { MissingService } from "./train/Learn.ts"
 export type { OnProgress, Progress } from "./train/Progress.ts"
 export type { StepReport } from "./train/Report.ts"
-export { admit, chosenCheckpoint, NothingToDo, restoreActor, ResumeConflict, RunState } from "./train/State.ts"
+export {
+  chosenCheckpoint,
+  expectResumable,
+  NothingToDo,
+  restoreActor,
+  ResumeConflict,
+  RunState
+} from "./train/State.ts"
 
 /**
  * Why a run ended before its last step.

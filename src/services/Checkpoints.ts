@@ -94,4 +94,6 @@ export class Checkpoints extends Context.Service<Checkpoints, {
   /** The one with the highest metric of those whose every byte is as it was written. */
   readonly best: Effect.Effect<Option.Option<CheckpointInfo>, CheckpointError>
   load(info: CheckpointInfo): Effect.Effect<Checkpoint, CheckpointError>
+  /** The state of a checkpoint whose blobs are not read. */
+  peek(info: CheckpointInfo): Effect.Effect<Schema.Json, CheckpointError>
 }>()("effect-search-r1/services/Checkpoints") {}

@@ -39,6 +39,7 @@ export const checkpointsContract = <E>(name: string, fresh: () => Layer.Layer<Ch
           assert.deepStrictEqual([info.step, info.metric], [3, 0.25])
           const loaded = yield* checkpoints.load(info)
           assert.deepStrictEqual(loaded, saved)
+          assert.deepStrictEqual(yield* checkpoints.peek(info), saved.state)
           for (const blob of Object.values(loaded.blobs)) {
             assert.strictEqual(blob.constructor, Uint8Array)
             assert.strictEqual(blob.byteOffset, 0, "numbers can be read in place")
@@ -57,6 +58,7 @@ export const checkpointsContract = <E>(name: string, fresh: () => Layer.Layer<Ch
           for (const step of [2, 3]) yield* checkpoints.save(checkpointAt(step))
           const error = yield* Effect.flip(checkpoints.load(first))
           assert.strictEqual(error._tag, "CheckpointCorrupt")
+          assert.strictEqual((yield* Effect.flip(checkpoints.peek(first)))._tag, "CheckpointCorrupt")
         })
       ))
 

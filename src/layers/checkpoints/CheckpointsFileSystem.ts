@@ -274,7 +274,8 @@ export const layer = (
         list,
         latest,
         best: Effect.flatMap(list, (infos) => firstSound(byMetric(infos))),
-        load
+        load,
+        peek: ({ path }) => Effect.map(readManifest(path), ({ state }) => state)
       })
     })
   )

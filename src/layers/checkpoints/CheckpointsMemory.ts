@@ -4,7 +4,13 @@
  * @since 0.1.0
  */
 import { Effect, Layer, Option } from "effect"
-import { type Checkpoint, CheckpointCorrupt, CheckpointIo, Checkpoints } from "../../services/Checkpoints.ts"
+import {
+  type Checkpoint,
+  CheckpointCorrupt,
+  type CheckpointInfo,
+  CheckpointIo,
+  Checkpoints
+} from "../../services/Checkpoints.ts"
 import * as Manifest from "./manifest.ts"
 import { bestOf, type Retention, superfluous } from "./retention.ts"
 
@@ -19,6 +25,13 @@ export const layer = (retention?: Retention): Layer.Layer<Checkpoints> =>
     const saved = new Map<number, Checkpoint>()
     const infoOf = ({ metric, step }: Checkpoint) => ({ step, metric, path: `memory:step-${step}` })
     const infos = () => [...saved.values()].sort((a, b) => a.step - b.step).map(infoOf)
+    const load = ({ path, step }: CheckpointInfo) =>
+      Effect.suspend(() => {
+        const checkpoint = saved.get(step)
+        return checkpoint === undefined
+          ? Effect.fail(new CheckpointCorrupt({ path, reason: "there is no such checkpoint" }))
+          : Effect.succeed(copyOf(checkpoint))
+      })
     return Checkpoints.of({
       save: (checkpoint) =>
         Effect.gen(function*() {
@@ -36,12 +49,7 @@ export const layer = (retention?: Retention): Layer.Layer<Checkpoints> =>
       list: Effect.sync(infos),
       latest: Effect.sync(() => Option.fromNullishOr(infos().at(-1))),
       best: Effect.sync(() => Option.fromNullishOr(bestOf(infos()))),
-      load: ({ path, step }) =>
-        Effect.suspend(() => {
-          const checkpoint = saved.get(step)
-          return checkpoint === undefined
-            ? Effect.fail(new CheckpointCorrupt({ path, reason: "there is no such checkpoint" }))
-            : Effect.succeed(copyOf(checkpoint))
-        })
+      load,
+      peek: (info) => Effect.map(load(info), ({ state }) => state)
     })
   })

@@ -149,12 +149,24 @@ export const save = Effect.fn("Train.save")(function*(state: RunState) {
   })
 })
 
+const decode = (info: CheckpointInfo, state: Schema.Json) =>
+  Effect.mapError(
+    Schema.decodeEffect(codec)(state),
+    (error) => new CheckpointCorrupt({ path: info.path, reason: error.message })
+  )
+
 const read = Effect.fnUntraced(function*(info: CheckpointInfo) {
   const checkpoint = yield* (yield* Checkpoints).load(info)
-  const state = yield* Schema.decodeEffect(codec)(checkpoint.state).pipe(
-    Effect.mapError((error) => new CheckpointCorrupt({ path: info.path, reason: error.message }))
-  )
-  return { checkpoint, state }
+  return { checkpoint, state: yield* decode(info, checkpoint.state) }
+})
+
+/** Fails where a run in this state cannot go on with a configuration. */
+const expectSameRun = Effect.fnUntraced(function*(state: RunState, config: RunConfig) {
+  const differences = RunConfigDifferences.conflicts(state.config, config)
+  if (differences.length > 0) return yield* new ResumeConflict({ differences })
+  if (state.step >= config.steps && state.pending === null) {
+    return yield* new NothingToDo({ step: state.step, steps: config.steps })
+  }
 })
 
 const restoreOptimizer = Effect.fnUntraced(function*(checkpoint: Checkpoint, state: RunState) {
@@ -176,19 +188,14 @@ export const restoreActor = Effect.fn("Train.restoreActor")(function*(info: Chec
 })
 
 /**
- * Reads a checkpoint of a run that is to go on with a configuration, and fails where it cannot.
+ * Fails where a checkpoint says that its run cannot go on with a configuration. Its weights are not read.
  *
- * @category programs
+ * @category guards
  * @since 0.2.0
  */
-export const admit = Effect.fn("Train.admit")(function*(info: CheckpointInfo, config: RunConfig) {
-  const { checkpoint, state } = yield* read(info)
-  const differences = RunConfigDifferences.conflicts(state.config, config)
-  if (differences.length > 0) return yield* new ResumeConflict({ differences })
-  if (state.step >= config.steps && state.pending === null) {
-    return yield* new NothingToDo({ step: state.step, steps: config.steps })
-  }
-  return { checkpoint, state }
+export const expectResumable = Effect.fn("Train.expectResumable")(function*(info: CheckpointInfo, config: RunConfig) {
+  const checkpoints = yield* Checkpoints
+  yield* expectSameRun(yield* decode(info, yield* checkpoints.peek(info)), config)
 })
 
 /**
@@ -198,7 +205,8 @@ export const admit = Effect.fn("Train.admit")(function*(info: CheckpointInfo, co
  * @since 0.1.0
  */
 export const load = Effect.fn("Train.load")(function*(info: CheckpointInfo, config: RunConfig) {
-  const { checkpoint, state } = yield* admit(info, config)
+  const { checkpoint, state } = yield* read(info)
+  yield* expectSameRun(state, config)
   yield* restoreOptimizer(checkpoint, state)
   const critic = yield* Effect.serviceOption(Critic)
   if (Option.isSome(critic)) {
