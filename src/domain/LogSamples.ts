@@ -202,7 +202,13 @@ export const make = (): Collector => {
       return taken()
     },
     finish: () => {
-      for (const source of sources.values()) finish(source)
+      for (const source of sources.values()) {
+        // a header that the log cuts off is none of the sample's, but for one in a passage
+        if (source.sample !== undefined && inObservation(source.sample.response)) {
+          for (const line of source.header?.lines ?? []) append(source, line, false)
+        }
+        finish(source)
+      }
       sources.clear()
       return taken().sort((a, b) => a.line - b.line)
     },

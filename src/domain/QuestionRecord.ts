@@ -63,7 +63,7 @@ export const columns: ReadonlyArray<string> = [
  *
  * - FlashRAG: `{id, question, golden_answers, data_source?, metadata?: {gold_ids?, hops?, type?}}`;
  * - the reference: `{data_source, prompt, reward_model: {ground_truth: {target}}, extra_info: {split, index}}`, with the
- *   question in a column of its own or inside the prompt.
+ *   question in a column of its own, in `extra_info` (verl) or inside the prompt.
  *
  * `fallback` names what the record leaves out. The failure says which field is wrong.
  *
@@ -79,7 +79,8 @@ export const fromJson = (
   }
   return Result.gen(function*() {
     const goldenAnswers = yield* GoldenAnswers.ofRecord(value)
-    const question = (yield* optionalString(value, "question")) ?? askedIn(value["prompt"])
+    const question = (yield* optionalString(value, "question")) ?? textOf(at(value, "extra_info", "question")) ??
+      askedIn(value["prompt"])
     if (question === undefined) return yield* Result.fail(`"question" is missing`)
     if (strip(question) === "") return yield* Result.fail(`"question" is empty`)
     const index = textOf(at(value, "extra_info", "index"))

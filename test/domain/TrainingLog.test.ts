@@ -165,6 +165,39 @@ describe("training logs", () => {
     )
   })
 
+  const Line = Schema.Literals([
+    rule,
+    "-".repeat(20),
+    "Golden answers: ['x']",
+    "Golden answers: the film",
+    "Extracted answer: x",
+    "[score] 1",
+    "{",
+    "{\"a\": 1}",
+    "",
+    "text",
+    "| a | b |"
+  ])
+  it.prop("hold whatever stands in their passages, of several processes at once", [
+    Schema.Array(Schema.Array(Line)),
+    Schema.Array(Schema.Literals([1, 2, 5]))
+  ], ([passages, turns]) => {
+    const responses = passages.map((lines) => passage(["a", ...lines, "b"].join("\n")))
+    // each process prints one sample after the other; their lines mix
+    const queues = [0, 1].map((process) =>
+      responses.flatMap((response, index) =>
+        index % 2 === process
+          ? sample(response).trimEnd().split("\n").map((line) => `(RewardWorker pid=${process + 1}) ${line}`)
+          : []
+      )
+    )
+    const text: Array<string> = []
+    for (let turn = 0; queues.some((queue) => queue.length > 0); turn++) {
+      text.push(...queues[turn % 2]!.splice(0, turns[turn % Math.max(1, turns.length)] ?? 3))
+    }
+    assert.deepStrictEqual(responsesOf(text.join("\n")).toSorted(), responses.toSorted())
+  })
+
   it.prop(
     "give the same samples however they are cut",
     [Schema.Array(Schema.Literals([0, 3, 17, 300]))],

@@ -4,6 +4,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, FileSystem, Layer, Stream } from "effect"
 import { fileURLToPath } from "node:url"
 import { gzipSync } from "node:zlib"
+import { renderPrompt } from "../../../src/domain/Protocol.ts"
 import { Question } from "../../../src/domain/Question.ts"
 import * as QuestionsFile from "../../../src/layers/questions/QuestionsFile.ts"
 import * as QuestionsMemory from "../../../src/layers/questions/QuestionsMemory.ts"
@@ -87,6 +88,15 @@ describe("QuestionsFile", () => {
         (yield* all.pipe(Effect.provide(inFile("q.jsonl", indexed))))[0]?.id,
         "1161888007138312193"
       )
+    }))
+
+  it.effect("finds the question beside the prompt or whole inside of it", () =>
+    Effect.gen(function*() {
+      const asked = "In the essay Text and Context: a dialogue, who speaks first?"
+      const row = { golden_answers: ["x"], prompt: [{ role: "user", content: renderPrompt("search", asked) }] }
+      const rows = [row, { ...row, prompt: renderPrompt("r1", asked) }, { ...row, extra_info: { question: "raw" } }]
+      const read = yield* all.pipe(Effect.provide(inFile("q.json", JSON.stringify(rows))))
+      assert.deepStrictEqual(read.map(({ question }) => question), [asked, asked, "raw"])
     }))
 
   it.effect("reads questions and what is known of them from Parquet alike", () =>
