@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { Effect, type Option, Result } from "effect"
+import { Effect, type Option, Result, Schema } from "effect"
 import { Flag } from "effect/cli"
 import * as EmbedderSpec from "../domain/EmbedderSpec.ts"
 import { poolingOf } from "../layers/embedder/EmbedderTransformers.ts"
@@ -28,3 +28,18 @@ export const embedderFlag = (purpose: string): Flag.Flag<Option.Option<EmbedderS
     }),
     Flag.optional
   )
+
+/**
+ * How many texts a server that embeds is sent at once.
+ *
+ * @category flags
+ * @since 0.2.0
+ */
+export const embedderBatchFlag: Flag.Flag<Option.Option<number>> = Flag.Int("embedder-batch").pipe(
+  Flag.withSchema(Schema.Int.check(Schema.isGreaterThan(0))),
+  Flag.withMetavar("TEXTS"),
+  Flag.withDescription(
+    "Texts in one request to a server that embeds, at most (default 64, or fewer where the server takes fewer)"
+  ),
+  Flag.optional
+)

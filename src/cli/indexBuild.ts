@@ -30,7 +30,7 @@ import * as RetrieverLance from "../layers/retriever/RetrieverLance.ts"
 import * as WriterLock from "../layers/writerLock.ts"
 import { Embedder } from "../services/Embedder.ts"
 import type { RetrieverError } from "../services/Retriever.ts"
-import { embedderFlag } from "./embedderFlag.ts"
+import { embedderBatchFlag, embedderFlag } from "./embedderFlag.ts"
 import { bytesOf, count, friendly, size } from "./indexView.ts"
 import * as Outputs from "./outputs.ts"
 import { userError } from "./userError.ts"
@@ -70,10 +70,14 @@ const absolute = Effect.fnUntraced(function*(spec: EmbedderSpec) {
     : spec
 })
 
-const embedderOf = Effect.fnUntraced(function*(given: Option.Option<EmbedderSpec>) {
+const embedderOf = Effect.fnUntraced(function*(given: Option.Option<EmbedderSpec>, batchSize: Option.Option<number>) {
   if (Option.isNone(given)) return undefined
   const spec = yield* absolute(given.value)
-  const context = yield* Layer.build(EmbedderFromSpec.layer(spec).pipe(Layer.provide(NodeHttpClient.layerUndici)))
+  const context = yield* Layer.build(
+    EmbedderFromSpec.layer(spec, { batchSize: Option.getOrUndefined(batchSize) }).pipe(
+      Layer.provide(NodeHttpClient.layerUndici)
+    )
+  )
   return { spec, embedder: Context.get(context, Embedder) }
 })
 
@@ -112,6 +116,7 @@ export const indexBuild = Command.make("build", {
     Flag.withDefault("bm25" as const)
   ),
   embedder: embedderFlag("What makes the vectors"),
+  embedderBatch: embedderBatchFlag,
   vectorIndex: Flag.Literals("vector-index", ["flat", "ivfPq", "ivfRq", "hnsw"]).pipe(
     Flag.withDescription("lance: how near vectors are found"),
     Flag.withDefault("ivfRq" as const)
@@ -172,7 +177,7 @@ export const indexBuild = Command.make("build", {
       )
     }
     const titleWeight = Option.getOrUndefined(input.titleWeight)
-    const vectors = yield* embedderOf(input.embedder)
+    const vectors = yield* embedderOf(input.embedder, input.embedderBatch)
     const shown = yield* progress
     // one by LanceDB is claimed by its builder, which goes on in what an earlier one left
     if (engine !== "lance") yield* WriterLock.acquireBeside(path)

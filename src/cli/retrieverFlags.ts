@@ -16,8 +16,9 @@ import type * as RetrieverLance from "../layers/retriever/RetrieverLance.ts"
 import * as RetrieverLunr from "../layers/retriever/RetrieverLunr.ts"
 import * as RetrieverRemote from "../layers/retriever/RetrieverRemote.ts"
 import * as RetrieverResilient from "../layers/retriever/RetrieverResilient.ts"
+import type { ServerOptions } from "../layers/retriever/serverBatches.ts"
 import type { Retriever } from "../services/Retriever.ts"
-import { embedderFlag } from "./embedderFlag.ts"
+import { embedderBatchFlag, embedderFlag } from "./embedderFlag.ts"
 import { type HostedEngine, hostedFlags, type HostedInput, hostedLayer } from "./hostedEngines.ts"
 import { httpUrl } from "./httpUrl.ts"
 import * as Outputs from "./outputs.ts"
@@ -52,6 +53,7 @@ export const retrieverFlags = {
     Flag.optional
   ),
   embedder: embedderFlag("What embeds queries for --index, instead of the model that it names"),
+  embedderBatch: embedderBatchFlag,
   engine: Flag.Literals("engine", ["lunr", "bm25"]).pipe(
     Flag.withDescription(
       "What searches --corpus: lunr, or bm25 for more than some thousand passages (index kept on disk)"
@@ -80,7 +82,9 @@ export const retrieverFlags = {
   timeout: Flag.String("timeout").pipe(
     Flag.withSchema(Schema.DurationFromString),
     Flag.withMetavar("DURATION"),
-    Flag.withDescription("Time for each attempt of a search through a server, e.g. \"5 seconds\" (default 30 seconds)"),
+    Flag.withDescription(
+      "Time for each request to a server, e.g. \"5 seconds\" (default 30 seconds for searches, 2 minutes for vectors)"
+    ),
     Flag.optional
   ),
   retries: Flag.Int("retries").pipe(
@@ -111,6 +115,8 @@ export interface RetrieverInput extends HostedInput {
   readonly index: Option.Option<string>
   readonly mode?: Option.Option<RetrieverLance.Mode> | undefined
   readonly embedder?: Option.Option<EmbedderSpec> | undefined
+  /** Texts that a server which embeds is sent at once, at most. */
+  readonly embedderBatch?: Option.Option<number> | undefined
   readonly engine: "lunr" | "bm25"
   readonly remote: Option.Option<string>
   readonly maxSearches?: Option.Option<number> | undefined
@@ -121,6 +127,8 @@ export interface RetrieverInput extends HostedInput {
   readonly cache: "memory" | "disk" | "off"
   /** Answers that `memory` remembers at most. */
   readonly cacheCapacity?: number | undefined
+  /** Bytes that they hold at most. */
+  readonly cacheBytes?: number | undefined
 }
 
 /**
@@ -135,7 +143,25 @@ export const retrieverReads = (input: RetrieverInput): ReadonlyArray<Outputs.Rea
   ...Outputs.embedder(input.embedder ?? Option.none())
 ]
 
-const memoryOf = ({ cacheCapacity }: Pick<RetrieverInput, "cacheCapacity">) => ({ capacity: cacheCapacity })
+const memoryOf = ({ cacheBytes, cacheCapacity }: Pick<RetrieverInput, "cacheBytes" | "cacheCapacity">) => ({
+  capacity: cacheCapacity,
+  maxBytes: cacheBytes
+})
+
+/**
+ * How servers are asked that embed or rerank: with the time limit and the attempts of the flags.
+ *
+ * @category getters
+ * @since 0.2.0
+ */
+export const serverOptions = (
+  { retries, timeout }: Pick<RetrieverInput, "retries" | "timeout">,
+  batchSize: Option.Option<number> = Option.none()
+): ServerOptions => ({
+  batchSize: Option.getOrUndefined(batchSize),
+  retry: { times: retries },
+  timeLimit: Option.getOrUndefined(timeout)
+})
 
 const remembering = (cache: RetrieverCache.Options | false) =>
   RetrieverResilient.layer({ timeLimit: false, concurrency: false, retry: false, batching: false, cache })
@@ -174,9 +200,9 @@ const remoteLayer = (url: string, input: RetrieverInput) =>
  * @category layers
  * @since 0.1.0
  */
-export const localLayer = <E extends Error>(
-  engine: Layer.Layer<Retriever, E, FileSystem.FileSystem | Path.Path>,
-  input: Pick<RetrieverInput, "cache" | "cacheCapacity">
+export const localLayer = <E extends Error, R = FileSystem.FileSystem | Path.Path>(
+  engine: Layer.Layer<Retriever, E, R>,
+  input: Pick<RetrieverInput, "cache" | "cacheBytes" | "cacheCapacity">
 ) =>
   remembering(input.cache === "off" ? false : memoryOf(input)).pipe(
     Layer.provide(engine),
@@ -207,7 +233,8 @@ export const retrieverLayer = (
   if (index !== undefined) {
     const opened = RetrieverIndex.layer(index, {
       mode: Option.getOrUndefined(input.mode ?? Option.none()),
-      embedder: Option.getOrUndefined(input.embedder ?? Option.none())
+      embedder: Option.getOrUndefined(input.embedder ?? Option.none()),
+      server: serverOptions(input, input.embedderBatch)
     })
     return localLayer(opened.pipe(Layer.provide(NodeHttpClient.layerUndici)), input)
   }

@@ -3,85 +3,25 @@
  *
  * @since 0.1.0
  */
-// Node's server is what Effect's listens with.
-// @effect-diagnostics nodeBuiltinImport:off
-import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
-import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
-import { Config, Console, Effect, Layer, Option, Redacted, Schema } from "effect"
+import { Config, Duration, Effect, Layer, Option, Redacted, Schema } from "effect"
 import { Command, Flag } from "effect/cli"
 import { HttpServer } from "effect/http"
-import { createServer, type Server } from "node:http"
-import { Server as NetServer } from "node:net"
-import * as RerankerHttp from "../layers/reranker/RerankerHttp.ts"
-import * as RerankerTransformers from "../layers/reranker/RerankerTransformers.ts"
 import * as RetrieverBatching from "../layers/retriever/RetrieverBatching.ts"
-import * as RetrieverRerank from "../layers/retriever/RetrieverRerank.ts"
 import * as RetrievalMcp from "../programs/RetrievalMcp.ts"
 import * as RetrievalServer from "../programs/RetrievalServer.ts"
 import { Retriever } from "../services/Retriever.ts"
-import { httpUrl } from "./httpUrl.ts"
-import { retrieverFlags, retrieverLayer } from "./retrieverFlags.ts"
-import { userError } from "./userError.ts"
+import * as Listening from "./listening.ts"
+import { rerankedLayer, rerankerFlags } from "./rerankerFlags.ts"
+import { retrieverFlags } from "./retrieverFlags.ts"
+import * as ServeLog from "./serveLog.ts"
+import * as Stopping from "./stopping.ts"
 import { version } from "./version.ts"
 
 const natural = Schema.Int.check(Schema.isGreaterThan(0))
 
 const isLoopback = (host: string): boolean => /^(localhost|127\.\d+\.\d+\.\d+|::1)$/i.test(host)
 
-/** The retriever of the flags, with the reranker on top and beside it where there is one. */
-const reranked = (
-  input: Parameters<typeof retrieverLayer>[0] & {
-    readonly reranker: Option.Option<string>
-    readonly rerankerDialect: RerankerHttp.Dialect
-    readonly candidates: number
-  }
-) => {
-  const retriever = retrieverLayer(input)
-  if (Option.isNone(input.reranker)) return Effect.succeed(retriever)
-  const url = input.reranker.value
-  const [model] = url.startsWith("transformers:") ? [url.slice("transformers:".length)] : []
-  if (model === "" || (model === undefined && httpUrl(url) === undefined)) {
-    return Effect.fail(userError(`--reranker ${url} is neither an http(s) URL nor transformers:MODEL`))
-  }
-  const reranker = model === undefined
-    ? RerankerHttp.layer({ url, dialect: input.rerankerDialect }).pipe(Layer.provide(NodeHttpClient.layerUndici))
-    : RerankerTransformers.layer({ model }).pipe(
-      Layer.catch((error) => Layer.effectContext(Effect.fail(userError(error))))
-    )
-  return Effect.succeed(
-    RetrieverRerank.layer({ candidates: input.candidates }).pipe(
-      Layer.provide(retriever),
-      Layer.provideMerge(reranker)
-    )
-  )
-}
-
-/** What listening failed on, in words. */
-const listenError = (host: string, port: number) => (error: { readonly cause: unknown }) => {
-  const code = error.cause instanceof Error && "code" in error.cause ? error.cause.code : undefined
-  return code === "EADDRINUSE"
-    ? userError(`port ${port} of ${host} is taken`, "Choose another with --port, or 0 for any that is free.")
-    : code === "EACCES"
-    ? userError(`port ${port} needs more rights`, "Choose one above 1023 with --port.")
-    : userError(
-      `cannot listen on ${host}:${port}: ${error.cause instanceof Error ? error.cause.message : String(error.cause)}`
-    )
-}
-
-/**
- * Stops listening and waits for the connections: each ends with its next answer, or after half a second without a
- * request. Node's own `close` would cut connections whose next request is already under way.
- */
-const drained = (server: Server): Effect.Effect<void> => {
-  const closed = Effect.callback<void>((resume) => {
-    NetServer.prototype.close.call(server, () => resume(Effect.void))
-  })
-  const closeIdle = Effect.sleep("500 millis").pipe(
-    Effect.andThen(Effect.sync(() => server.closeIdleConnections())),
-    Effect.forever
-  )
-  return Effect.raceFirst(closed, closeIdle).pipe(Effect.timeoutOption("30 seconds"), Effect.asVoid)
-}
+const plural = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? "" : "s"}`
 
 /**
  * @category commands
@@ -125,22 +65,53 @@ export const serve = Command.make("serve", {
     Flag.withDescription("Size of one request"),
     Flag.withDefault(1 << 24)
   ),
-  reranker: Flag.String("reranker").pipe(
-    Flag.withMetavar("URL"),
-    Flag.withDescription(
-      "Let this server, or transformers:MODEL in this process, choose among more passages, and offer it as POST /rerank"
-    ),
-    Flag.optional
-  ),
-  rerankerDialect: Flag.Literals("reranker-dialect", ["search-r1", "tei", "cohere"]).pipe(
-    Flag.withDescription("What the reranker wants to be sent"),
-    Flag.withDefault("search-r1" as const)
-  ),
-  candidates: Flag.Int("candidates").pipe(
+  maxBytesAtOnce: Flag.Int("max-body-total").pipe(
     Flag.withSchema(natural),
-    Flag.withDescription("Passages for the reranker to choose from"),
-    Flag.withDefault(10)
+    Flag.withMetavar("BYTES"),
+    Flag.withDescription("Size of all requests that are being read at once; what goes beyond is refused with 429"),
+    Flag.withDefault(1 << 29)
   ),
+  bodyTimeout: Flag.String("body-timeout").pipe(
+    Flag.withSchema(Schema.DurationFromString),
+    Flag.withMetavar("DURATION"),
+    Flag.withDescription("Time for the head and for the body of a request to arrive; what is slower gets 408"),
+    Flag.withDefault(Duration.seconds(30))
+  ),
+  cacheSize: Flag.Int("cache-size").pipe(
+    Flag.withSchema(natural),
+    Flag.withMetavar("ANSWERS"),
+    Flag.withDescription("Answers remembered in memory at most; the one used longest ago makes room"),
+    Flag.withDefault(16_384)
+  ),
+  cacheMemory: Flag.Int("cache-memory").pipe(
+    Flag.withSchema(natural),
+    Flag.withMetavar("MIB"),
+    Flag.withDescription("Memory that they may take, in MiB"),
+    Flag.withDefault(256)
+  ),
+  accessLog: Flag.Literals("access-log", ["text", "json", "off"]).pipe(
+    Flag.withDescription(
+      "Write a line a request: when, who, method, path, status, milliseconds; json makes every line of the output JSON"
+    ),
+    Flag.withDefault("text" as const)
+  ),
+  metrics: Flag.Literals("metrics", ["token", "open", "off"]).pipe(
+    Flag.withDescription("Who may see GET /metrics: who has the token, anyone, or nobody"),
+    Flag.withDefault("token" as const)
+  ),
+  drainNotice: Flag.String("drain-notice").pipe(
+    Flag.withSchema(Schema.DurationFromString),
+    Flag.withMetavar("DURATION"),
+    Flag.withDescription("On SIGTERM or Ctrl-C, how long /health answers 503 before no more connections are taken"),
+    Flag.withDefault(Duration.seconds(1))
+  ),
+  drainLimit: Flag.String("drain-limit").pipe(
+    Flag.withSchema(Schema.DurationFromString),
+    Flag.withMetavar("DURATION"),
+    Flag.withDescription("How long the end waits for requests that were taken"),
+    Flag.withDefault(Duration.seconds(30))
+  ),
+  ...rerankerFlags,
   mcp: Flag.Boolean("mcp").pipe(
     Flag.withDescription("Serve the tool `search` of the Model Context Protocol on standard input and output instead"),
     Flag.withDefault(false)
@@ -148,18 +119,29 @@ export const serve = Command.make("serve", {
   ...retrieverFlags
 }, (input) =>
   Effect.gen(function*() {
-    const retriever = yield* reranked(input)
+    const retriever = yield* rerankedLayer({
+      ...input,
+      cacheCapacity: input.cacheSize,
+      cacheBytes: input.cacheMemory * 2 ** 20
+    })
     if (input.mcp) return yield* RetrievalMcp.serveStdio(retriever, { version })
     const token = Option.getOrUndefined(Option.map(input.token, Redacted.value))
+    const log = yield* ServeLog.make(input.accessLog)
+    const { layer: listening, node } = Listening.make({
+      host: input.host,
+      port: input.port,
+      timeLimit: input.bodyTimeout,
+      onRefused: (status, client) =>
+        log.access({ method: "-", path: "-", status, milliseconds: 0, client: Option.fromNullishOr(client) })
+    })
     const announce = Layer.effectDiscard(Effect.gen(function*() {
       const retriever = yield* Retriever
       const { address } = yield* HttpServer.HttpServer
       if (!isLoopback(input.host) && token === undefined) {
         yield* Effect.logWarning(`anyone who reaches ${input.host} may search: set SEARCH_R1_TOKEN to ask for a token`)
       }
-      yield* Console.log(`${retriever.name} answers on ${HttpServer.formatAddress(address)}/retrieve (Ctrl-C ends)`)
+      yield* log.say(`${retriever.name} answers on ${HttpServer.formatAddress(address)}/retrieve (Ctrl-C ends)`)
     }))
-    const node = createServer()
     const server = Layer.mergeAll(
       announce,
       RetrievalServer.layer({
@@ -167,21 +149,33 @@ export const serve = Command.make("serve", {
         maxQueries: input.maxQueries,
         maxPending: input.maxPending,
         maxBodyBytes: input.maxBody,
+        maxBytesAtOnce: input.maxBytesAtOnce,
+        bodyTimeLimit: input.bodyTimeout,
         bearerToken: token,
-        drain: drained(node),
+        metrics: input.metrics,
+        onAccess: (access) => Effect.sync(() => log.access(access)),
+        onDrain: (requests) =>
+          log.say(
+            `draining: /health answers 503, ${plural(requests, "request")} being answered, no more connections in ${
+              Duration.format(input.drainNotice)
+            }`
+          ),
+        onDrained: (left) =>
+          left === 0
+            ? Effect.andThen(Stopping.normally, log.say("drained: what was taken is answered"))
+            : Effect.logWarning(`${plural(left, "request")} cut off after ${Duration.format(input.drainLimit)}`),
+        drainNotice: input.drainNotice,
+        drainLimit: input.drainLimit,
+        drain: Listening.closed(node, input.drainLimit),
         version
       })
     ).pipe(
-      Layer.provide(
-        NodeHttpServer.layer(() => node, { host: input.host, port: input.port }).pipe(
-          Layer.catch((error) => Layer.effectContext(Effect.fail(listenError(input.host, input.port)(error))))
-        )
-      ),
+      Layer.provide(listening),
       Layer.provide(RetrieverBatching.layer({ window: "1 millis", maxBatch: 256 })),
       Layer.provide(retriever)
     )
     return yield* Layer.launch(server)
-  })).pipe(
+  }).pipe(Effect.scoped)).pipe(
     Command.withDescription(
       "Serve a corpus, an index or another server behind POST /retrieve, as Search-R1's and SkyRL's clients want it; also GET /health, /metrics and /openapi.json."
     ),

@@ -59,6 +59,8 @@ export interface Options {
   readonly onAccess?: ((access: Access) => Effect.Effect<void>) | undefined
   /** Told at the announcement of the end how many requests are being answered. */
   readonly onDrain?: ((requests: number) => Effect.Effect<void>) | undefined
+  /** Told at the end how many of the requests that it waited for are not answered. */
+  readonly onDrained?: ((left: number) => Effect.Effect<void>) | undefined
   /** How long the end is announced before it begins, so that a load balancer may look. Default 250 milliseconds. */
   readonly drainNotice?: Duration.Input | undefined
   /** How long the end waits for the requests that were there when it began. Default 30 seconds. */
@@ -167,7 +169,7 @@ const make = (
   const description = JSON.stringify(openApi({ ...limits, metrics, version: options.version ?? "0" }))
   const health = () =>
     ending.draining
-      ? json(JSON.stringify({ status: "draining", retriever: retriever.name }), 503)
+      ? json(JSON.stringify({ status: "draining", retriever: retriever.name }), 503, { connection: "close" })
       : json(JSON.stringify({ status: "ok", retriever: retriever.name }))
 
   type Route = {
@@ -242,7 +244,7 @@ const make = (
       Effect.onInterrupt(() => report(request, started, 499)),
       (answering) => ending.during(answering),
       Effect.map((response) =>
-        ending.draining ? HttpServerResponse.setHeader(response, "connection", "close") : response
+        ending.closing ? HttpServerResponse.setHeader(response, "connection", "close") : response
       )
     )
   })
@@ -258,8 +260,8 @@ const pathOf = (request: HttpServerRequest.HttpServerRequest): string => request
  * - `POST /rerank` in the reference's form where the environment has a `Reranker`;
  * - `GET /health`, `GET /metrics` (Prometheus) and `GET /openapi.json`.
  *
- * At its end the server says so (503 on `/health`, `Connection: close` on every answer) and goes on answering for
- * `drainNotice` and until what was there then is answered; then `drain` runs, and the server closes.
+ * At its end the server says so (503 on `/health`) and goes on answering for `drainNotice` and until what was there then
+ * is answered; then connections close with their next answer, `drain` runs, and the server closes.
  *
  * @category layers
  * @since 0.1.0

@@ -8,19 +8,21 @@ import type { HttpClient } from "effect/http"
 import type { EmbedderSpec } from "../../domain/EmbedderSpec.ts"
 import type { Embedder } from "../../services/Embedder.ts"
 import type { PackageUnavailable } from "../optional/PackageUnavailable.ts"
+import type { ServerOptions } from "../retriever/serverBatches.ts"
 import type { OnnxModelUnavailable } from "../transformers/library.ts"
 import * as EmbedderHashing from "./EmbedderHashing.ts"
 import * as EmbedderHttp from "./EmbedderHttp.ts"
 import * as EmbedderTransformers from "./EmbedderTransformers.ts"
 
 /**
- * The embedder of a description. A server's key is `EMBEDDER_API_KEY` of the environment, where it wants one.
+ * The embedder of a description. `server` is for one that asks a server. A server's key is `EMBEDDER_API_KEY` of the environment, where it wants one.
  *
  * @category layers
  * @since 0.1.0
  */
 export const layer = (
-  spec: EmbedderSpec
+  spec: EmbedderSpec,
+  server?: ServerOptions
 ): Layer.Layer<
   Embedder,
   PackageUnavailable | OnnxModelUnavailable,
@@ -34,7 +36,7 @@ export const layer = (
         Config.Redacted("EMBEDDER_API_KEY").pipe(
           Config.option,
           Effect.orElseSucceed(() => Option.none()),
-          Effect.map((key) => EmbedderHttp.layer({ ...spec, key: Option.getOrUndefined(key) }))
+          Effect.map((key) => EmbedderHttp.layer({ ...server, ...spec, key: Option.getOrUndefined(key) }))
         )
       )
     case "transformers":

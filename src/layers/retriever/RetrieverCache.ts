@@ -15,6 +15,8 @@ import * as Flights from "./flights.ts"
 export interface Options {
   /** Answers to remember; the one used longest ago makes room. Default 16,384. */
   readonly capacity?: number | undefined
+  /** Bytes that the answers hold at most, roughly; the one used longest ago makes room. Default 256 MiB. */
+  readonly maxBytes?: number | undefined
   /** How long an answer holds. Default for ever. */
   readonly timeToLive?: Duration.Input | undefined
 }
@@ -22,6 +24,14 @@ export interface Options {
 interface Entry {
   readonly documents: ReadonlyArray<ScoredDocument>
   readonly expires: number
+  readonly bytes: number
+}
+
+/** What an answer takes in memory: two bytes a character, and some for each object. */
+const bytesOf = (key: string, documents: ReadonlyArray<ScoredDocument>): number => {
+  let characters = key.length
+  for (const { id, text, title } of documents) characters += id.length + title.length + text.length
+  return 2 * characters + 200 * (documents.length + 1)
 }
 
 /**
@@ -41,15 +51,27 @@ export const layer = (options?: Options): Layer.Layer<Retriever, never, Retrieve
         : Duration.toMillis(Duration.fromInputUnsafe(options.timeToLive))
       // a Map iterates in insertion order: the first key is the one used longest ago
       const entries = new Map<string, Entry>()
+      const maxBytes = options?.maxBytes ?? 2 ** 28
+      let bytes = 0
       const keyOf = (query: string, topK: number) => `${topK} ${query}`
 
-      const remembered = (query: string, topK: number): ReadonlyArray<ScoredDocument> | undefined => {
-        const key = keyOf(query, topK)
+      const forget = (key: string): Entry | undefined => {
         const entry = entries.get(key)
         if (entry === undefined) return undefined
         entries.delete(key)
-        if (entry.expires <= clock.currentTimeMillisUnsafe()) return undefined
+        bytes -= entry.bytes
+        return entry
+      }
+      const remember = (key: string, entry: Entry): void => {
         entries.set(key, entry)
+        bytes += entry.bytes
+      }
+
+      const remembered = (query: string, topK: number): ReadonlyArray<ScoredDocument> | undefined => {
+        const key = keyOf(query, topK)
+        const entry = forget(key)
+        if (entry === undefined || entry.expires <= clock.currentTimeMillisUnsafe()) return undefined
+        remember(key, entry)
         return entry.documents
       }
 
@@ -58,10 +80,16 @@ export const layer = (options?: Options): Layer.Layer<Retriever, never, Retrieve
         scope: yield* Effect.scope,
         maxBatch: Number.POSITIVE_INFINITY,
         onSuccess: (query, topK, documents) => {
-          entries.set(keyOf(query, topK), { documents, expires: clock.currentTimeMillisUnsafe() + timeToLive })
+          const key = keyOf(query, topK)
+          forget(key)
+          remember(key, {
+            documents,
+            expires: clock.currentTimeMillisUnsafe() + timeToLive,
+            bytes: bytesOf(key, documents)
+          })
           for (const oldest of entries.keys()) {
-            if (entries.size <= capacity) break
-            entries.delete(oldest)
+            if (entries.size <= capacity && bytes <= maxBytes) break
+            forget(oldest)
           }
         }
       })

@@ -18,6 +18,7 @@ import * as RetrieverBm25 from "./RetrieverBm25.ts"
 import * as RetrieverDense from "./RetrieverDense.ts"
 import * as RetrieverHybrid from "./RetrieverHybrid.ts"
 import * as RetrieverLance from "./RetrieverLance.ts"
+import type { ServerOptions } from "./serverBatches.ts"
 
 /**
  * What an index on disk says about itself.
@@ -44,6 +45,8 @@ export interface Options {
   readonly mode?: RetrieverLance.Mode | undefined
   /** Embeds the queries instead of what the index names: the same model at another place. */
   readonly embedder?: EmbedderSpec | undefined
+  /** How a server is asked that embeds. */
+  readonly server?: ServerOptions | undefined
 }
 
 /**
@@ -80,19 +83,19 @@ export const verify = Effect.fn("RetrieverIndex.verify")(function*(
 const lanceLayer = (
   path: string,
   { vectors }: LanceDescription,
-  { embedder, mode }: Options
+  { embedder, mode, server }: Options
 ): Layer.Layer<Retriever, IndexError, FileSystem.FileSystem | Path.Path | HttpClient.HttpClient> =>
   vectors === null && (mode === undefined || mode === "words") || mode === "words"
     ? RetrieverLance.layerWords(path)
     : RetrieverLance.layer(path, { mode }).pipe(
       // without vectors the layer says that, whatever embeds
-      Layer.provide(EmbedderFromSpec.layer(embedder ?? vectors?.embedder ?? { _tag: "hashing", dimensions: 1 }))
+      Layer.provide(EmbedderFromSpec.layer(embedder ?? vectors?.embedder ?? { _tag: "hashing", dimensions: 1 }, server))
     )
 
 const fileLayer = (
   path: string,
   description: FileDescription,
-  { embedder, mode }: Options
+  { embedder, mode, server }: Options
 ): Layer.Layer<Retriever, IndexError, FileSystem.FileSystem | Path.Path | HttpClient.HttpClient> => {
   const failure = (reason: string) => Layer.effectContext(Effect.fail(new IndexCorrupt({ path, reason })))
   const words = RetrieverBm25.layerIndex(path)
@@ -100,7 +103,7 @@ const fileLayer = (
   if (mode === "words" || (mode === undefined && description.kind === "bm25")) return words
   if (description.kind === "bm25") return failure(`it holds no vectors, which mode ${mode} needs`)
   const dense = RetrieverDense.layerIndex(path).pipe(
-    Layer.provide(EmbedderFromSpec.layer(embedder ?? description.vectors.embedder))
+    Layer.provide(EmbedderFromSpec.layer(embedder ?? description.vectors.embedder, server))
   )
   return mode === "flat" || (mode === undefined && description.kind === "dense")
     ? dense

@@ -11,6 +11,7 @@ import { Deferred, type Duration, Effect } from "effect"
  */
 export interface Options {
   readonly onDrain?: ((requests: number) => Effect.Effect<void>) | undefined
+  readonly onDrained?: ((left: number) => Effect.Effect<void>) | undefined
   readonly drainNotice?: Duration.Input | undefined
   readonly drainLimit?: Duration.Input | undefined
   readonly drain?: Effect.Effect<void> | undefined
@@ -23,7 +24,10 @@ export interface Options {
  * @since 0.2.0
  */
 export class Ending {
+  /** Whether the end is announced. */
   draining = false
+  /** Whether it has begun: connections close with their next answer. */
+  closing = false
   private readonly active = new Set<Deferred.Deferred<void>>()
   private readonly options: Options
 
@@ -49,15 +53,19 @@ export class Ending {
    * too, and does not prolong the end.
    */
   get drained(): Effect.Effect<void> {
-    const { drain, drainLimit, drainNotice, onDrain } = this.options
+    const { drain, drainLimit, drainNotice, onDrain, onDrained } = this.options
     return Effect.gen({ self: this }, function*() {
       this.draining = true
       yield* onDrain?.(this.active.size) ?? Effect.void
       yield* Effect.sleep(drainNotice ?? "250 millis")
-      yield* Effect.forEach([...this.active], (request) => Deferred.await(request), { discard: true }).pipe(
+      const taken = [...this.active]
+      yield* Effect.forEach(taken, (request) => Deferred.await(request), { discard: true }).pipe(
         Effect.timeoutOption(drainLimit ?? "30 seconds")
       )
+      this.closing = true
+      const left = taken.filter((request) => this.active.has(request)).length
       yield* drain ?? Effect.void
+      yield* onDrained?.(left) ?? Effect.void
     })
   }
 }

@@ -15,6 +15,8 @@ interface Engine {
     { readonly id: string; readonly title: string; readonly text: string; readonly score?: number }
   >
   readonly none: unknown
+  /** Results of one request, by its documentation. */
+  readonly most: number
   readonly quota: readonly [status: number, body: unknown]
   readonly tooFast: readonly [status: number, body: unknown]
   readonly badKey: readonly [status: number, body: unknown]
@@ -25,6 +27,7 @@ const key = Redacted.make("k3y")
 const engines: ReadonlyArray<Engine> = [
   {
     name: "Google",
+    most: 10,
     layer: (options) => RetrieverWeb.layerGoogle({ ...options, engine: "cse" }),
     answer: {
       kind: "customsearch#search",
@@ -51,6 +54,7 @@ const engines: ReadonlyArray<Engine> = [
   },
   {
     name: "SerpAPI",
+    most: 100,
     layer: RetrieverWeb.layerSerpApi,
     answer: {
       search_metadata: { status: "Success" },
@@ -75,6 +79,7 @@ const engines: ReadonlyArray<Engine> = [
   },
   {
     name: "Serper",
+    most: 100,
     layer: RetrieverWeb.layerSerper,
     answer: {
       searchParameters: { q: "x", type: "search" },
@@ -92,6 +97,7 @@ const engines: ReadonlyArray<Engine> = [
   },
   {
     name: "Brave",
+    most: 20,
     layer: RetrieverWeb.layerBrave,
     answer: {
       type: "search",
@@ -114,6 +120,7 @@ const engines: ReadonlyArray<Engine> = [
   },
   {
     name: "Tavily",
+    most: 20,
     layer: RetrieverWeb.layerTavily,
     answer: {
       query: "x",
@@ -135,7 +142,7 @@ const engines: ReadonlyArray<Engine> = [
   }
 ]
 
-describe.each(engines)("RetrieverWeb: $name", ({ answer, badKey, found, layer, none, quota, tooFast }) => {
+describe.each(engines)("RetrieverWeb: $name", ({ answer, badKey, found, layer, most, none, quota, tooFast }) => {
   /** Searches a local server that answers as the provider does. */
   const searching = Effect.fnUntraced(function*(status: number, body: unknown, topK = 5, query = "Tolm & co?") {
     const server = yield* serve((_, response) => {
@@ -168,6 +175,16 @@ describe.each(engines)("RetrieverWeb: $name", ({ answer, badKey, found, layer, n
       const { result, server: idle } = yield* searching(200, answer, 4, " ")
       assert(result._tag === "Success")
       assert.deepStrictEqual([result.success, idle.bodies], [[], []])
+    }))
+
+  it.live("asks for no more results than the engine gives", () =>
+    Effect.gen(function*() {
+      const { server } = yield* searching(200, answer, 777, "Tolm")
+      const parameters = new URL(server.urls[0] ?? "", "http://localhost").searchParams
+      const body: unknown = server.bodies[0] === "" ? {} : JSON.parse(server.bodies[0] ?? "")
+      const sent = { ...Object.fromEntries(parameters), ...(typeof body === "object" ? body : {}) }
+      const count = Object.entries(sent).find(([name]) => /^(num|count|max_results)$/.test(name))?.[1]
+      assert.strictEqual(Number(count), most)
     }))
 
   it.live("takes no results for no hits", () =>
