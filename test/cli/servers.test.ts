@@ -170,10 +170,9 @@ describe("serve --reranker", () => {
             results: documents.map((text: string, index: number) => ({ index, relevance_score: -text.length }))
           })
         })
-        const { stop, url } = yield* serving([
-          ...["--corpus", corpus, "--reranker", `${reranker.url.replace("/retrieve", "/rerank")}#rerank-v3.5`],
-          ...["--reranker-dialect", "cohere", "--reranker-batch", "2", "--candidates", "5"]
-        ])
+        const flags = ["--reranker-dialect", "cohere", "--reranker-batch", "2", "--candidates", "5"]
+        const address = `${reranker.url.replace("/retrieve", "/rerank")}#rerank-v3.5`
+        const { stop, url } = yield* serving(["--corpus", corpus, "--reranker", address, ...flags])
         const body = { queries: ["the island of the lighthouse"], topk: 2, return_scores: true }
         const first = yield* post(`${url}/retrieve`, body)
         assert.strictEqual(first.status, 200)
