@@ -13,7 +13,8 @@ import * as RunFolder from "./runFolder.ts"
 import { userError } from "./userError.ts"
 
 /**
- * `not evaluated` is a run that has made its steps and whose last evaluation was interrupted. `unfinished` is one that is going on as well as one that was interrupted: `lastSign` tells them apart.
+ * `not evaluated` is a run that has made its steps and whose last evaluation was interrupted. `unfinished` is one that
+ * is going on as well as one that was interrupted: `lastSign` tells them apart.
  *
  * @category models
  * @since 0.1.0

@@ -100,6 +100,7 @@ layer(Tiny.layer, { excludeTestServices: true, timeout: "60 seconds" })("command
         const [first] = (yield* fs.readFileString(`${run}/log/metrics.jsonl`)).split("\n")
         const torn = `${first}\n{"step":2,"met`
         yield* fs.writeFileString(`${going}/log/metrics.jsonl`, torn)
+        yield* fs.remove(`${going}/checkpoints/step-00000002`, { recursive: true })
 
         const list = (yield* listing(["--runs", runs])).output.split("\n")
         assert.match(list[2] ?? "", new RegExp(`^${name} .* grpo +2/2 +[0-9.]+ +[0-9.]+ +[0-9.]+ +done$`))
