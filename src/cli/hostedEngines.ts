@@ -6,6 +6,7 @@
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { Config, Effect, Layer, Option, Redacted, Schema } from "effect"
 import { type CliError, Flag } from "effect/cli"
+import * as PercentEncoding from "../domain/PercentEncoding.ts"
 import * as RetrieverElastic from "../layers/retriever/RetrieverElastic.ts"
 import * as RetrieverSimulated from "../layers/retriever/RetrieverSimulated.ts"
 import * as RetrieverWeb from "../layers/retriever/RetrieverWeb.ts"
@@ -112,17 +113,17 @@ const elasticLayer = (text: string): HostedLayer => {
   return Layer.unwrap(Effect.map(keyOf("ELASTICSEARCH_API_KEY"), (apiKey) =>
     RetrieverElastic.layer({
       url: `${url.origin}${path}`,
-      index: decodeURIComponent(index),
+      index: PercentEncoding.decode(index),
       apiKey: username === "" ? apiKey : undefined,
       basic: username === ""
         ? undefined
-        : { username: decodeURIComponent(username), password: Redacted.make(decodeURIComponent(password)) }
+        : { username: PercentEncoding.decode(username), password: Redacted.make(PercentEncoding.decode(password)) }
     }))).pipe(Layer.provide(NodeHttpClient.layerUndici))
 }
 
 const simulatedLayer = (text: string, noise: number | undefined): HostedLayer => {
   const url = httpUrl(text)
-  const model = decodeURIComponent(url?.hash.slice(1) ?? "")
+  const model = PercentEncoding.decode(url?.hash.slice(1) ?? "")
   if (url === undefined || model === "") {
     return failure(
       `--simulated ${text} names no model`,

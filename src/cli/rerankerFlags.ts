@@ -6,6 +6,7 @@
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { Config, Effect, Layer, Option, Schema } from "effect"
 import { type CliError, Flag } from "effect/cli"
+import * as PercentEncoding from "../domain/PercentEncoding.ts"
 import * as RerankerHttp from "../layers/reranker/RerankerHttp.ts"
 import * as RerankerTransformers from "../layers/reranker/RerankerTransformers.ts"
 import * as RetrieverRerank from "../layers/retriever/RetrieverRerank.ts"
@@ -61,7 +62,7 @@ export interface RerankerInput extends RetrieverInput {
 }
 
 const serverLayer = (address: URL, input: RerankerInput) => {
-  const model = decodeURIComponent(address.hash.slice(1))
+  const model = PercentEncoding.decode(address.hash.slice(1))
   const url = new URL(address)
   url.hash = ""
   return Layer.unwrap(Effect.map(Effect.option(Config.Redacted("RERANKER_API_KEY")), (key) =>

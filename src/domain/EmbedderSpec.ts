@@ -99,7 +99,7 @@ export const parse = (text: string, poolingOf: (model: string) => Pooling): Resu
     case "http":
     case "https": {
       const [url = "", model = ""] = text.split("#", 2)
-      return !/^https?:\/\/[^/]/.test(url)
+      return !/^https?:\/\/[^/]/.test(url) || !URL.canParse(url)
         ? Result.fail(`${url} is no http(s) URL`)
         : model === ""
         ? Result.fail(`${url} needs the model's name behind it: ${url}#intfloat/e5-base-v2`)

@@ -39,6 +39,7 @@ describe("EmbedderSpec.parse", () => {
     ["transformers:x?pooling=max", /pooling=max is none of/],
     ["transformers:x?max-tokens=-1", /is none of/],
     ["http:///v1#m", /no http\(s\) URL/],
+    ["http://exa mple/v1#m", /no http\(s\) URL/],
     ["https://host/v1/embeddings", /needs the model's name/]
   ])("explains what is wrong with %s", (text, message) => {
     const parsed = parse(text)

@@ -147,6 +147,16 @@ describe("a client that was written for FastAPI", () => {
       ], 0)
       assert.match(answer, /^HTTP\/1\.1 200 /)
     })))
+
+  it.live("may send its body in chunks", () =>
+    live(Effect.gen(function*() {
+      const { url } = yield* start()
+      const body = "{\"queries\":[\"a\"]}"
+      const chunk = (text: string) => `${text.length.toString(16)}\r\n${text}\r\n`
+      const chunks = [body.slice(0, 5), body.slice(5), ""].map(chunk).join("")
+      const head = "POST /retrieve HTTP/1.1\r\nhost: h\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n"
+      assert.match(yield* raw(url, [head + chunks], 0), /^HTTP\/1\.1 200 /)
+    })))
 })
 
 describe("a client that does wrong", () => {

@@ -44,6 +44,11 @@ const Failure = Schema.Struct({
 const Answer = Schema.Struct({
   hits: Schema.optionalKey(Schema.Struct({ hits: Schema.Array(Hit) })),
   timed_out: Schema.optionalKey(Schema.Boolean),
+  _shards: Schema.optionalKey(Schema.Struct({
+    total: Schema.optionalKey(Schema.Int),
+    failed: Schema.optionalKey(Schema.Int),
+    failures: Schema.optionalKey(Schema.Array(Schema.Struct({ reason: Schema.optionalKey(Failure) })))
+  })),
   error: Schema.optionalKey(Failure),
   status: Schema.optionalKey(Schema.Int)
 })
@@ -81,8 +86,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
   const name = `RetrieverElastic(${JsonHttp.withoutCredentials(`${url}/${encodeURIComponent(options.index)}`)})`
   const fields = options.fields ?? ["title^2", "text", "contents"]
   const post = (path: string) =>
-    HttpClientRequest.post(`${url}/${path}`).pipe(
-      HttpClientRequest.acceptJson,
+    JsonHttp.post(`${url}/${path}`).pipe(
       options.apiKey === undefined
         ? (request) => request
         : HttpClientRequest.setHeader("authorization", `ApiKey ${Redacted.value(options.apiKey)}`),
@@ -114,6 +118,12 @@ const make = Effect.fnUntraced(function*(options: Options) {
       return Effect.fail(
         new RetrieverFailed({ retriever: name, cause: new Error("the cluster gave up before all shards answered") })
       )
+    }
+    const { failed = 0, failures, total = 0 } = answer._shards ?? {}
+    if (failed > 0) {
+      const reason = failures?.[0]?.reason?.reason ?? failures?.[0]?.reason?.type ?? "they do not say why"
+      const cause = new Error(`${failed} of ${total} shards failed, so that passages are missing: ${reason}`)
+      return Effect.fail(new RetrieverFailed({ retriever: name, cause }))
     }
     if (answer.hits === undefined) {
       return Effect.fail(new RetrieverUnexpectedShape({ retriever: name, reason: "there are no \"hits\"" }))

@@ -6,6 +6,7 @@
 import { Clock, Effect, type Redacted } from "effect"
 import { type HttpClient, type HttpClientError, HttpClientRequest, type HttpClientResponse } from "effect/http"
 import * as Json from "../../domain/Json.ts"
+import * as PercentEncoding from "../../domain/PercentEncoding.ts"
 import {
   type RetrieverError,
   RetrieverMalformedJson,
@@ -110,7 +111,7 @@ export const post = (url: string | URL, key?: Redacted.Redacted | string): HttpC
   return key !== undefined
     ? HttpClientRequest.bearerToken(request, key)
     : username !== "" || password !== ""
-    ? HttpClientRequest.basicAuth(request, decodeURIComponent(username), decodeURIComponent(password))
+    ? HttpClientRequest.basicAuth(request, PercentEncoding.decode(username), PercentEncoding.decode(password))
     : request
 }
 

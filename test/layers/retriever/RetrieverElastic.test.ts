@@ -99,6 +99,9 @@ describe("RetrieverElastic", () => {
       assert(among._tag === "RetrieverRejected")
       assert.include(among.message, "no such index")
       assert.strictEqual((yield* failing({ timed_out: true, hits: { hits: [] } }))._tag, "RetrieverFailed")
+      const shards = { total: 5, failed: 2, failures: [{ reason: { type: "x", reason: "disk is gone" } }] }
+      const partly = yield* failing({ _shards: shards, hits: { hits: [] } })
+      assert.match(partly.message, /2 of 5 shards failed, so that passages are missing: disk is gone/)
       assert.strictEqual((yield* failing({ took: 1 }))._tag, "RetrieverUnexpectedShape")
       assert.strictEqual((yield* failing({ responses: [] }, 200, ["a", "b"]))._tag, "RetrieverUnexpectedShape")
       const foreign = yield* failing({ hits: { hits: [{ _id: "1", _score: 1, _source: { body: "x" } }] } })

@@ -68,6 +68,9 @@ const bytes = (text: string) => new TextEncoder().encode(text)
 const latin1 = (text: string) => Uint8Array.from(text, (character) => character.charCodeAt(0))
 
 const accepted: ReadonlyArray<readonly [string, Answer]> = [
+  ["from a server of HTTP/1.0, to the end of the connection", (response) => {
+    response.socket?.end(`HTTP/1.0 200 OK\r\n\r\n${good}`)
+  }],
   ["in chunks, without a length", (response) => {
     response.writeHead(200)
     response.write(good.slice(0, 20))
@@ -309,11 +312,11 @@ describe.each(clients)("a server's answer over %s", (_, client) => {
   it.live("may ask for the name and the password of the address", () =>
     Effect.gen(function*() {
       const server = yield* serve((_, response) => json(response, {}, 401))
-      const url = server.url.replace("://", "://me:p%40ss@")
+      const url = server.url.replace("://", "://me:p%40ss%@")
       const error = yield* Retriever.use((retriever) => Effect.flip(retriever.search("q", { topK: 1 }))).pipe(
         Effect.provide(RetrieverRemote.layer({ url }).pipe(Layer.provide(client)), { local: true })
       )
-      assert.strictEqual(server.headers[0]?.authorization, `Basic ${Buffer.from("me:p@ss").toString("base64")}`)
+      assert.strictEqual(server.headers[0]?.authorization, `Basic ${Buffer.from("me:p@ss%").toString("base64")}`)
       assert.notMatch(error.message, /p@ss|p%40ss/)
       const gone = yield* Effect.scoped(serve(() => {}))
       const unavailable = yield* Retriever.use((retriever) => Effect.flip(retriever.search("q", { topK: 1 }))).pipe(
