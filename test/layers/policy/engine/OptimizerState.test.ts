@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import type { UpdateOptions } from "../../../../src/services/Optimizer.ts"
+import { assertSameBlobs, assertSameState } from "../../../support/states.ts"
 import * as Tiny from "./tinyEngine.ts"
 
 /** The state of a fresh engine behind updates. */
@@ -25,7 +26,7 @@ describe("the bound on the gradient's norm", () => {
     Effect.gen(function*() {
       const free = yield* after(bounded(null))
       const wide = yield* after(bounded(1e6))
-      assert.deepStrictEqual(wide.blobs, free.blobs)
+      assertSameBlobs(wide.blobs, free.blobs)
     }).pipe(Effect.provide(Tiny.device)))
 
   it.effect("scales a larger one to it: the first moments are those of the whole gradient times bound over norm", () =>
@@ -57,9 +58,9 @@ describe("a restored state", () => {
       const first = yield* optimizer.state
       for (let i = 0; i < 3; i++) yield* optimizer.update(Tiny.batch, Tiny.update)
       yield* optimizer.restore(first)
-      assert.deepStrictEqual(yield* optimizer.state, first)
+      assertSameState(yield* optimizer.state, first)
       assert.strictEqual(yield* policy.version, 0)
       yield* optimizer.update(Tiny.batch, Tiny.update)
-      assert.deepStrictEqual((yield* optimizer.state).blobs, fresh.blobs)
+      assertSameBlobs((yield* optimizer.state).blobs, fresh.blobs)
     }).pipe(Effect.scoped, Effect.provide(Tiny.device)))
 })
