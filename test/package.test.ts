@@ -1,7 +1,7 @@
 // @effect-diagnostics nodeBuiltinImport:off
 // The manifest and the first file of the command line are read as npm and an old Node read them.
 import { assert, describe, it } from "@effect/vitest"
-import { execFileSync, spawnSync } from "node:child_process"
+import { spawnSync } from "node:child_process"
 import {
   copyFileSync,
   existsSync,
@@ -14,8 +14,9 @@ import {
 } from "node:fs"
 import { stripTypeScriptTypes } from "node:module"
 import { tmpdir } from "node:os"
-import { delimiter, join } from "node:path"
+import { join } from "node:path"
 import { invocationOf } from "../src/cli/invocation.ts"
+import { oldNodes } from "./support/oldNodes.ts"
 
 const root = new URL("..", import.meta.url).pathname
 const read = (path: string) => readFileSync(join(root, path), "utf8")
@@ -115,14 +116,7 @@ describe("an old Node", () => {
     assert.isTrue(imports.every((name) => name.startsWith("node:")), imports.join())
   })
 
-  /** Nodes on this machine that are too old, such as the system's own. */
-  const old = [...new Set((process.env["PATH"] ?? "").split(delimiter))].map((directory) => join(directory, "node"))
-    .filter((node) => {
-      if (!existsSync(node)) return false
-      const version = execFileSync(node, ["-p", "process.versions.node"], { encoding: "utf8" }).trim()
-      const [major = 0, minor = 0] = version.split(".").map(Number)
-      return major >= 18 && (major < 22 || (major === 22 && minor < 19))
-    })
+  const old = oldNodes()
 
   it.skipIf(old.length === 0)("on the PATH of this machine gets it too (skipped where there is none)", () => {
     const directory = installed()
