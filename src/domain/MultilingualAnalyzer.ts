@@ -47,16 +47,18 @@ const gershayim = "\u05F4"
 const unified = (text: string): string =>
   text.normalize("NFKC").replaceAll(ignorable, "").replaceAll(apostrophes, "'").replaceAll(gershayim, "\"")
 
-/** Letters with their marks, of scripts that write words together, or endings to words. */
-const letters = new RegExp(String.raw`[[${complex}]${katakana}\p{sc=Hangul}]\p{M}*`, "gv")
-const runs = new RegExp(String.raw`(?:[${complex}]\p{M}*)+|(?:[${katakana}]\p{M}*)+|(?:\p{sc=Hangul}\p{M}*)+`, "gv")
+/** Letters that follow each other, of scripts that write words together, or endings to words. */
+const runs = new RegExp(String.raw`[${complex}]+|[${katakana}]+|\p{sc=Hangul}+`, "gv")
 const isComplex = new RegExp(`^[${complex}]`, "v")
 
-/** Whatever two letters follow each other in a run: a phrase inside it has the same pairs. */
+/** Whatever two letters or signs follow each other in a run: a phrase inside it has the same pairs. */
 const addPairs = (terms: Array<string>, run: string): void => {
-  const found = run.match(letters) ?? []
-  if (found.length === 1) terms.push(run)
-  for (let index = 1; index < found.length; index++) terms.push(`${found[index - 1]}${found[index]}`)
+  let before: string | undefined
+  for (const letter of run) {
+    if (before !== undefined) terms.push(before + letter)
+    before = letter
+  }
+  if (before === run) terms.push(run)
 }
 
 const addWord = (terms: Array<string>, word: string): void => {
@@ -71,7 +73,7 @@ const addWord = (terms: Array<string>, word: string): void => {
  * - characters for the same letters are one: full-width forms, ligatures, composed and combining accents (NFKC), straight
  *   and curly apostrophes;
  * - characters that nothing is shown of (soft hyphen, joiners, directions) are left out of words;
- * - Thai, Lao, Khmer, Myanmar and their kin come as pairs of neighbouring letters, and words of Katakana and Hangul as
+ * - Thai, Lao, Khmer, Myanmar and their kin come as pairs of neighbouring letters and signs, and words of Katakana and Hangul as
  *   words and as pairs: there are no spaces between words, or endings are written behind them.
  *
  * @category analysis

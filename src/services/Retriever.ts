@@ -5,6 +5,7 @@
  */
 import { Context, Effect, Layer, Metric, Schema, type Scope } from "effect"
 import type { ScoredDocument } from "../domain/Document.ts"
+import * as SearchQuery from "../domain/SearchQuery.ts"
 
 /**
  * A search did not answer within its time.
@@ -185,9 +186,28 @@ export interface SearchOptions {
   readonly topK: number
 }
 
+/** Says once that a retriever reads no more than the beginning of a query. */
+const saying = (name: string): (queries: ReadonlyArray<string>) => Effect.Effect<void> => {
+  let said = false
+  return (queries) =>
+    Effect.suspend(() => {
+      const long = said ? undefined : queries.find((query) => query.length > SearchQuery.mostCharacters)
+      if (long === undefined) return Effect.void
+      said = true
+      return Effect.logWarning(
+        `${name} was sent a query of ${long.length} characters and reads the first ${SearchQuery.mostCharacters} of it, as ` +
+          "it will of others"
+      )
+    })
+}
+
+const isLong = (query: string): boolean => query.length > SearchQuery.mostCharacters
+
 /**
  * Finds the passages most relevant to a query, best first, at most `topK`. Any text is a legal query; no hit is an
- * empty array. `searchMany` answers many queries in one call, aligned with them: one failure fails the call.
+ * empty array. `searchMany` answers many queries in one call, aligned with them: one failure fails the call. Nothing in a
+ * query is an operator, and no more of it is read than `SearchQuery` says, so that no text costs more than a fixed
+ * multiple of a plain question.
  *
  * @category services
  * @since 0.1.0
@@ -211,11 +231,16 @@ export class Retriever extends Context.Service<Retriever, {
     search: Retriever["Service"]["search"],
     options?: { readonly concurrency?: number | "unbounded" | undefined }
   ): Retriever["Service"] {
+    const say = saying(name)
+    const one: Retriever["Service"]["search"] = (query, searchOptions) =>
+      isLong(query)
+        ? Effect.andThen(say([query]), search(SearchQuery.beginning(query), searchOptions))
+        : search(query, searchOptions)
     return Retriever.of({
       name,
-      search,
+      search: one,
       searchMany: (queries, searchOptions) =>
-        Effect.forEach(queries, (query) => search(query, searchOptions), { concurrency: options?.concurrency ?? 1 })
+        Effect.forEach(queries, (query) => one(query, searchOptions), { concurrency: options?.concurrency ?? 1 })
     })
   }
 
@@ -225,11 +250,16 @@ export class Retriever extends Context.Service<Retriever, {
    * @since 0.1.0
    */
   static fromSearchMany(name: string, searchMany: Retriever["Service"]["searchMany"]): Retriever["Service"] {
+    const say = saying(name)
+    const many: Retriever["Service"]["searchMany"] = (queries, options) =>
+      queries.some(isLong)
+        ? Effect.andThen(say(queries), searchMany(queries.map(SearchQuery.beginning), options))
+        : searchMany(queries, options)
     return Retriever.of({
       name,
-      searchMany,
+      searchMany: many,
       search: (query, options) =>
-        Effect.flatMap(searchMany([query], options), ([documents]) =>
+        Effect.flatMap(many([query], options), ([documents]) =>
           documents === undefined
             ? Effect.fail(new RetrieverUnexpectedShape({ retriever: name, reason: "no result for the query" }))
             : Effect.succeed(documents))

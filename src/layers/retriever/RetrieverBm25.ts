@@ -6,17 +6,18 @@
  */
 import { Effect, FileSystem, Layer, Path, Stream } from "effect"
 import type { CorpusUnreadable } from "../../domain/Corpus.ts"
-import type { Document, ScoredDocument } from "../../domain/Document.ts"
-import { Retriever, RetrieverFailed } from "../../services/Retriever.ts"
+import type { Document } from "../../domain/Document.ts"
+import { Retriever } from "../../services/Retriever.ts"
 import { incremental } from "../hash.ts"
 import * as UserCache from "../userCache.ts"
-import { type Bm25Parameters, defaultParameters, type Postings, PostingsBuilder } from "./bm25/postings.ts"
+import { type Bm25Parameters, defaultParameters, PostingsBuilder } from "./bm25/postings.ts"
 import * as Reading from "./bm25/read.ts"
 import { Searcher } from "./bm25/search.ts"
 import * as Writing from "./bm25/write.ts"
 import * as CorpusFile from "./CorpusFile.ts"
 import type { IndexCorrupt, IndexIo } from "./indexfile/errors.ts"
 import type { OpenOptions } from "./indexfile/read.ts"
+import * as Turns from "./turns.ts"
 
 export { type Bm25Parameters, defaultParameters, luceneParameters } from "./bm25/postings.ts"
 export { open, type OpenIndex } from "./bm25/read.ts"
@@ -26,33 +27,6 @@ export type { Description } from "./indexfile/format.ts"
 export type { OpenOptions } from "./indexfile/read.ts"
 
 const name = "RetrieverBm25"
-
-/** A batch lets other fibers run after this long. */
-const turnMillis = 4
-
-const make = (postings: Postings, document: (row: number) => Document): Retriever["Service"] => {
-  const searcher = new Searcher(postings)
-  const answer = (query: string, topK: number): ReadonlyArray<ScoredDocument> =>
-    searcher.search(query, topK).map(({ row, score }) => ({ ...document(row), score }))
-  const attempt = <A>(evaluate: () => A) =>
-    Effect.try({ try: evaluate, catch: (cause) => new RetrieverFailed({ retriever: name, cause }) })
-  return Retriever.of({
-    name,
-    search: (query, { topK }) => attempt(() => answer(query, topK)),
-    searchMany: Effect.fn("RetrieverBm25.searchMany")(function*(queries, { topK }) {
-      const results: Array<ReadonlyArray<ScoredDocument>> = []
-      while (results.length < queries.length) {
-        if (results.length > 0) yield* Effect.yieldNow
-        yield* attempt(() => {
-          const end = performance.now() + turnMillis
-          do results.push(answer(queries[results.length] ?? "", topK))
-          while (results.length < queries.length && performance.now() < end)
-        })
-      }
-      return results
-    })
-  })
-}
 
 /**
  * Searches an index file that `search-r1 index build` or `build` made. The file is checked on opening and stays open
@@ -67,7 +41,8 @@ export const layerIndex = (
 ): Layer.Layer<Retriever, IndexCorrupt | IndexIo> =>
   Layer.effect(
     Retriever,
-    Effect.map(Reading.open(path, options), ({ document, postings }) => make(postings, document))
+    Effect.map(Reading.open(path, options), ({ document, postings }) =>
+      Turns.make(name, new Searcher(postings), document))
   )
 
 /**
@@ -92,7 +67,7 @@ export const layer = <E, R>(
             corpus.push(document)
           }
         }))
-      return make(builder.finish(), (row) => corpus[row] ?? missing)
+      return Turns.make(name, new Searcher(builder.finish()), (row) => corpus[row] ?? missing)
     })
   )
 
@@ -149,6 +124,6 @@ export const layerFile = (
           Effect.andThen(Writing.build(CorpusFile.batches(corpus), path, options), Reading.open(path, options))
         )
       )
-      return make(postings, document)
+      return Turns.make(name, new Searcher(postings), document)
     })
   )

@@ -7,6 +7,7 @@ import { Effect, Layer, Redacted, Result, Schema } from "effect"
 import { HttpClient, HttpClientRequest } from "effect/http"
 import * as Corpus from "../../domain/Corpus.ts"
 import type { ScoredDocument } from "../../domain/Document.ts"
+import * as SearchQuery from "../../domain/SearchQuery.ts"
 import {
   Retriever,
   type RetrieverError,
@@ -62,8 +63,8 @@ const word = /[\p{Script=Han}\p{Script=Hiragana}]|[\p{L}\p{N}\p{M}]+/gu
 /** Longer words become several terms. */
 const longestTerm = 255
 
-/** Lucene refuses a query of more than 1,024 clauses: one a word and field. */
-const mostClauses = 1024
+/** Lucene refuses a query of more clauses: one a word and field. */
+const mostClauses = SearchQuery.mostTerms
 
 /** The beginning of a text that makes no more clauses than are allowed. */
 const shorten = (text: string, fields: number): string => {
@@ -98,7 +99,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
   // `match` never fails on its text, unlike `query_string`, and equal scores are told apart by the shard's order
   const query = (text: string, size: number) => ({
     size,
-    query: { multi_match: { query: shorten(text, fields.length), fields, type: "most_fields" } },
+    query: { multi_match: { query: shorten(SearchQuery.beginning(text), fields.length), fields, type: "most_fields" } },
     sort: ["_score", "_doc"],
     track_scores: true,
     _source: ["id", "title", "text", "contents"]

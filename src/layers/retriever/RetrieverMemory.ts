@@ -5,6 +5,8 @@
  */
 import { Effect, Layer } from "effect"
 import type { Document, ScoredDocument } from "../../domain/Document.ts"
+import { analyze } from "../../domain/MultilingualAnalyzer.ts"
+import * as SearchQuery from "../../domain/SearchQuery.ts"
 import { Retriever } from "../../services/Retriever.ts"
 
 /**
@@ -18,8 +20,7 @@ export interface Options {
   readonly answers?: Readonly<Record<string, ReadonlyArray<Document>>> | undefined
 }
 
-const words = (text: string): ReadonlySet<string> =>
-  new Set(text.normalize("NFC").toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? [])
+const words = (text: string): ReadonlySet<string> => new Set(analyze(text))
 
 /**
  * A query with a fixed answer gets it, with the reciprocals of the ranks as scores. Any other is answered with the
@@ -42,8 +43,12 @@ export const make = (options: Options): Retriever["Service"] => {
   const overlap = (query: string, topK: number): ReadonlyArray<ScoredDocument> => {
     const asked = words(query)
     const shared = new Map<number, number>()
+    let searched = 0
     for (const word of asked) {
-      for (const row of postings.get(word) ?? []) shared.set(row, (shared.get(row) ?? 0) + 1)
+      const rows = postings.get(word)
+      if (rows === undefined) continue
+      if (++searched > SearchQuery.mostTerms) break
+      for (const row of rows) shared.set(row, (shared.get(row) ?? 0) + 1)
     }
     return [...shared]
       .sort(([rowA, a], [rowB, b]) => b - a || rowA - rowB)

@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, FileSystem, Layer, Stream } from "effect"
 import lunr from "lunr"
 import type { Document } from "../../../src/domain/Document.ts"
+import { analyze } from "../../../src/domain/MultilingualAnalyzer.ts"
 import * as RetrieverLunr from "../../../src/layers/retriever/RetrieverLunr.ts"
 import { Retriever } from "../../../src/services/Retriever.ts"
 import { passages, queries } from "../../support/passages.ts"
@@ -35,19 +36,45 @@ const inDirectory = <A, E>(use: (directory: string, fs: FileSystem.FileSystem) =
 describe("RetrieverLunr", () => {
   it.effect("scores as lunr itself does", () =>
     Effect.gen(function*() {
-      const ascii = passages.filter(({ id }) => id !== "p5")
-      const index = lunr(function() {
-        this.ref("id")
-        this.field("title")
-        this.field("text")
-        for (const passage of ascii) this.add(passage)
-      })
-      for (const query of [...queries, "herring lighthouse herring engineer"]) {
-        const own = yield* search(layer(ascii, { cacheDirectory: false }), query)
-        const theirs = new Map(index.search(query.replaceAll("?", "")).map(({ ref, score }) => [ref, score]))
-        assert.strictEqual(own.length, theirs.size)
-        for (const { id, score } of own) assert.closeTo(score, theirs.get(id) ?? Number.NaN, 1e-3)
+      const builder = new lunr.Builder()
+      builder.tokenizer = Object.assign(
+        (text?: null | string | object | ReadonlyArray<object>) =>
+          analyze(String(text)).map((term) => new lunr.Token(term, {})),
+        { separator: /x/ }
+      )
+      builder.ref("id")
+      builder.field("title")
+      builder.field("text")
+      for (const passage of passages) builder.add(passage)
+      const index = builder.build()
+      for (
+        const query of [
+          ...queries,
+          "herring lighthouse herring engineer",
+          "Café Élan 北海 unknown",
+          "Maren Maren Maren a harbour island"
+        ]
+      ) {
+        const hits = yield* search(layer(passages, { cacheDirectory: false }), query)
+        const theirs = new Map(
+          index.query((terms) => {
+            for (const term of analyze(query)) terms.term(term, { usePipeline: false })
+          }).map(({ ref, score }) => [ref, score])
+        )
+        assert.strictEqual(hits.length, theirs.size)
+        assert.isAbove(hits.length, 0)
+        for (const { id, score } of hits) assert.closeTo(score, theirs.get(id) ?? Number.NaN, 1e-6)
       }
+    }))
+
+  it.effect("finds a passage whose weight lunr rounds to nothing", () =>
+    Effect.gen(function*() {
+      const documents = [
+        { id: "long", title: "", text: `rare ${"filler ".repeat(20_000)}` },
+        ...Array.from({ length: 300 }, (_, n) => ({ id: `${n}`, title: "", text: n % 2 === 0 ? "rare" : "other" }))
+      ]
+      const hits = yield* search(layer(documents, { cacheDirectory: false }), "rare", 1000)
+      assert.strictEqual(hits.at(-1)?.id, "long")
     }))
 
   it.effect("ranks equal scores in corpus order", () =>

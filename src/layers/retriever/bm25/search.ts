@@ -163,21 +163,9 @@ export class Searcher {
       inessential += 1
     }
     let found = 0
-    let unread = 0
-    for (let index = 0; index < inessential; index++) {
-      const term = terms[index]
-      if (term !== undefined) unread += term.limit - term.cursor
-    }
     for (let index = terms.length - 1; index >= inessential; index--) {
       const term = terms[index]
       if (term !== undefined) found = this.score(term, first, found)
-    }
-    if (lookupCost * found * inessential > unread) {
-      for (; inessential > 0; inessential--) {
-        const term = terms[inessential - 1]
-        if (term !== undefined) found = this.score(term, first, found)
-      }
-      behind = 0
     }
     this.collect(terms, inessential, behind, first, found, best)
     leave(terms)
@@ -203,7 +191,9 @@ export class Searcher {
     term.bound = bound === 0 ? 0 : term.weight * (bound + Bm25.rounding)
   }
 
-  private score({ cursor, limit, weight }: QueryTerm, first: number, found: number): number {
+  private score(term: QueryTerm | undefined, first: number, found: number): number {
+    if (term === undefined) return found
+    const { cursor, limit, weight } = term
     const { postings } = this
     const { norms, rows } = postings
     const { candidates, scores } = this
@@ -221,6 +211,10 @@ export class Searcher {
     return count
   }
 
+  /**
+   * Completes the scores of the candidates and offers the best. Once the postings that were looked up have cost as much as
+   * reading all of the inessential terms', those are read.
+   */
   private collect(
     terms: ReadonlyArray<QueryTerm>,
     inessential: number,
@@ -232,7 +226,19 @@ export class Searcher {
     const { postings } = this
     const { norms, rows } = postings
     const { candidates, scores } = this
-    for (let index = 0; index < found; index++) {
+    let lookups = 0
+    for (let term = 0; term < inessential; term++) lookups += sizeOf(terms[term]) / lookupCost
+    let left = found
+    for (let index = 0; index < left; index++) {
+      if (inessential > 0 && lookups <= 0) {
+        // passages that only inessential terms bring up, or that were dealt with, cannot make it
+        candidates.copyWithin(0, index, left)
+        left -= index
+        index = 0
+        for (let next = inessential - 1; next >= 0; next--) left = this.score(terms[next], first, left)
+        inessential = 0
+        behind = 0
+      }
       const slot = candidates[index] ?? 0
       const row = first + slot
       let score = scores[slot] ?? 0
@@ -243,6 +249,7 @@ export class Searcher {
         const term = terms[next]
         if (term === undefined) break
         possible -= term.bound
+        lookups -= 1
         this.lookups += 1
         const at = lowerBound(rows, term.cursor, term.limit, row)
         if (at < term.limit && rows[at] === row) {
@@ -254,6 +261,8 @@ export class Searcher {
     }
   }
 }
+
+const sizeOf = (term: QueryTerm | undefined): number => term === undefined ? 0 : term.limit - term.cursor
 
 const leave = (terms: ReadonlyArray<QueryTerm>): void => {
   for (const term of terms) term.cursor = term.limit

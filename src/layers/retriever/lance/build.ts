@@ -7,8 +7,9 @@
 // @effect-diagnostics nodeBuiltinImport:off
 import { Effect, FileSystem, Option, Path, Schema, Stream } from "effect"
 import { crc32 } from "node:zlib"
-import { contents, displayTitle, type Document } from "../../../domain/Document.ts"
+import { contents, type Document } from "../../../domain/Document.ts"
 import type { EmbedderSpec } from "../../../domain/EmbedderSpec.ts"
+import { analyze } from "../../../domain/MultilingualAnalyzer.ts"
 import type { Embedder } from "../../../services/Embedder.ts"
 import type { RetrieverError } from "../../../services/Retriever.ts"
 import * as AtomicFile from "../../atomicFile.ts"
@@ -20,7 +21,7 @@ import { IndexIo, ioOf } from "../indexfile/errors.ts"
 import * as Replaceable from "../indexfile/replaceable.ts"
 import { type Description, fileName, Plan, tableName, type VectorIndex, write } from "./description.ts"
 import * as Files from "./files.ts"
-import { textIndex, vectorIndex } from "./indices.ts"
+import { indexedText, textIndex, vectorIndex } from "./indices.ts"
 import { type Connection, type Lance, load, type Table } from "./library.ts"
 
 /**
@@ -55,7 +56,9 @@ const encodePlan = Schema.encodeEffect(PlanJson)
 const defaultTitleWeight = 3
 
 const planOf = (options: BuildOptions | undefined): Plan => ({
-  fullText: options?.fullText === false ? null : { titleWeight: options?.titleWeight ?? defaultTitleWeight },
+  fullText: options?.fullText === false
+    ? null
+    : { analyzer: "multilingual", titleWeight: options?.titleWeight ?? defaultTitleWeight },
   vectors: options?.vectors === undefined
     ? null
     : { embedder: options.vectors.spec, index: options.vectors.index ?? "ivfRq" }
@@ -70,8 +73,10 @@ const attempt = (path: string) => <A>(evaluate: () => Promise<A>) =>
 /** What the passage was when it was written: a build goes on only over the same ones. */
 const checkOf = ({ id, text, title }: Document): number => crc32(JSON.stringify([id, title, text]))
 
-const indexed = (document: Document, titleWeight: number): string =>
-  `${`${displayTitle(document)}\n`.repeat(titleWeight)}${document.text}`
+const indexed = (document: Document, titleWeight: number): string => {
+  const title = analyze(document.title)
+  return indexedText([...Array.from({ length: titleWeight }, () => title).flat(), ...analyze(document.text)])
+}
 
 /** The checks of the passages that an earlier run has written, in their order. */
 const writtenChecks = (table: Table): Promise<ReadonlyArray<number>> =>

@@ -30,8 +30,10 @@ export type VectorIndex = typeof VectorIndex.Type
  * @since 0.1.0
  */
 export const Plan = Schema.Struct({
-  /** Whether words can be searched, and how many times those of a title count. */
-  fullText: Schema.NullOr(Schema.Struct({ titleWeight: Schema.Natural })),
+  /** Whether words can be searched, what made them, and how many times those of a title count. */
+  fullText: Schema.NullOr(
+    Schema.Struct({ analyzer: Schema.Literal("multilingual"), titleWeight: Schema.Natural })
+  ),
   /** Whether meanings can be searched: the embedder of the passages, and the index over their vectors. */
   vectors: Schema.NullOr(Schema.Struct({ embedder: EmbedderSpec, index: VectorIndex }))
 })

@@ -3,12 +3,38 @@
  *
  * @since 0.1.0
  */
+import { analyze } from "../../../domain/MultilingualAnalyzer.ts"
+import * as SearchQuery from "../../../domain/SearchQuery.ts"
 import type { VectorIndex } from "./description.ts"
 import type { Lance } from "./library.ts"
 
 /**
- * English words as RetrieverBm25 takes them: lower case, stems, no stop words. Word positions are for phrases, which
- * nobody asks for.
+ * The terms of a text as the index of words is given them: taken apart here, for passages and queries alike.
+ *
+ * @category analysis
+ * @since 0.2.0
+ */
+export const indexedText = (terms: ReadonlyArray<string>): string => terms.join(" ")
+
+/**
+ * What is asked of the index of words for a query. LanceDB reads no operators in it, and no more terms than other engines.
+ *
+ * @category analysis
+ * @since 0.2.0
+ */
+export const searchedText = (query: string): string => {
+  const terms = new Set<string>()
+  const kept: Array<string> = []
+  for (const term of analyze(query)) {
+    if (terms.size >= SearchQuery.mostTerms && !terms.has(term)) continue
+    terms.add(term)
+    kept.push(term)
+  }
+  return indexedText(kept)
+}
+
+/**
+ * Terms that stand between spaces, see {@link indexedText}. Their positions are for phrases, which nobody asks for.
  *
  * @category constructors
  * @since 0.1.0
@@ -16,11 +42,12 @@ import type { Lance } from "./library.ts"
 export const textIndex = ({ Index }: Lance): object =>
   Index.fts({
     withPosition: false,
-    baseTokenizer: "simple",
-    language: "English",
-    lowercase: true,
-    stem: true,
-    removeStopWords: true,
+    baseTokenizer: "whitespace",
+    // bytes: a term of 255 characters is 765 at most
+    maxTokenLength: 1024,
+    lowercase: false,
+    stem: false,
+    removeStopWords: false,
     asciiFolding: false
   })
 

@@ -9,6 +9,7 @@ import type { Hit } from "../best.ts"
 import { IndexCorrupt, type IndexIo } from "../indexfile/errors.ts"
 import { type Description, read, tableName } from "./description.ts"
 import * as Files from "./files.ts"
+import { searchedText } from "./indices.ts"
 import { load, type Query, type Table, type VectorQuery } from "./library.ts"
 import { Passages } from "./passages.ts"
 
@@ -165,15 +166,17 @@ export const open = Effect.fn("LanceIndex.open")(function*(
   yield* warm(table, description, options?.indexBytesOnOpening ?? 1 << 28)
   return {
     description,
-    byWords: (query, topK) =>
-      fullText === null || topK <= 0
+    byWords: (query, topK) => {
+      const terms = fullText === null || topK <= 0 ? "" : searchedText(query)
+      return terms === ""
         ? Promise.resolve(noHits)
         : hitsOf(
-          table.query().fullTextSearch(new lance.MatchQuery(query, "indexed")).fastSearch(),
+          table.query().fullTextSearch(new lance.MatchQuery(terms, "indexed")).fastSearch(),
           topK,
           "_score",
           (score) => score
-        ),
+        )
+    },
     byVector: (query, topK, exact) =>
       topK <= 0 || query.every((value) => value === 0)
         ? Promise.resolve(noHits)
