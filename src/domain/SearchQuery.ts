@@ -11,7 +11,7 @@
  * @category constants
  * @since 0.2.0
  */
-export const mostCharacters = 32_768
+export const mostCharacters = 8192
 
 /**
  * The different terms of a query that are searched, the first ones: as many as Lucene takes (`maxClauseCount`).

@@ -5,6 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Fiber, Layer, Schema, type Scope } from "effect"
 import type { Document } from "../../src/domain/Document.ts"
 import { Retriever, type RetrieverError } from "../../src/services/Retriever.ts"
+import { hostileQueries } from "../support/hostileQueries.ts"
 import { passages, queries, unknown } from "../support/passages.ts"
 
 export interface ContractOptions {
@@ -32,7 +33,8 @@ const texts: ReadonlyArray<string> = [
   "\uD800 lone \uDC00",
   "北海 jökulhlaup Элан 🧭🏝️ é",
   "constructor __proto__ toString hasOwnProperty",
-  "herring ".repeat(20_000)
+  "herring ".repeat(20_000),
+  ...Object.values(hostileQueries)
 ]
 
 export const retrieverContract = (name: string, options: ContractOptions): void => {

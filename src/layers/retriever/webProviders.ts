@@ -97,9 +97,29 @@ const needs = (
     ? Result.succeed(hits)
     : Result.fail(`none of ${known.map((name) => `"${name}"`).join(", ")} is there`)
 
+/** Bytes of a query in an address: servers refuse addresses of some 8,000 (414, 431), and a letter may take nine. */
+const mostAddressBytes = 6000
+
+const encoder = new TextEncoder()
+
+/** The beginning of a text that takes no more bytes in an address. */
+const addressable = (text: string): string => {
+  let bytes = 0
+  let end = 0
+  for (const character of text) {
+    const encoded = encoder.encode(character).length
+    bytes += encoded === 1 && /[\w.~-]/.test(character) ? 1 : 3 * encoded
+    if (bytes > mostAddressBytes) return text.slice(0, end)
+    end += character.length
+  }
+  return text
+}
+
 /** The beginning of a query that an engine takes: the rest of a runaway one would only be refused. */
 const beginning = (query: string, words: number, characters: number): string =>
-  query.trim().split(/\s+/).slice(0, words).join(" ").slice(0, characters).replace(/[\uD800-\uDBFF]$/, "")
+  addressable(
+    query.trim().split(/\s+/).slice(0, words).join(" ").slice(0, characters).replace(/[\uD800-\uDBFF]$/, "")
+  )
 
 /**
  * Google's Custom Search JSON API. Queries are cut to the 32 words that Google reads. `engine` is the search engine's id (`cx`).

@@ -14,7 +14,9 @@ const documents = Stream.fromArray(languagePassages)
 
 /** A retriever over what `use` puts into a folder. */
 const inDirectory = <E, E2>(
-  use: (directory: string) => Effect.Effect<Layer.Layer<Retriever, E, NodeServices.NodeServices>, E2, NodeServices.NodeServices>
+  use: (
+    directory: string
+  ) => Effect.Effect<Layer.Layer<Retriever, E, NodeServices.NodeServices>, E2, NodeServices.NodeServices>
 ) =>
   Layer.unwrap(Effect.gen(function*() {
     const fs = yield* FileSystem.FileSystem
