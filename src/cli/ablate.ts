@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import { Console, Context, Effect, type FileSystem, Layer, Option, Path, Schema } from "effect"
-import { Argument, CliError, Command, Flag } from "effect/cli"
+import { Argument, CliError, Command } from "effect/cli"
 import * as RunConfig from "../domain/RunConfig.ts"
 import * as AtomicFile from "../layers/atomicFile.ts"
 import * as QuestionsFile from "../layers/questions/QuestionsFile.ts"
@@ -16,6 +16,7 @@ import { Questions } from "../services/Questions.ts"
 import { Retriever } from "../services/Retriever.ts"
 import { Topic, topics, type Variant } from "./ablations.ts"
 import { deviceNames } from "./deviceFlag.ts"
+import * as Flag from "./flag.ts"
 import { invocation } from "./invocation.ts"
 import * as MemoryCheck from "./memoryCheck.ts"
 import * as Outputs from "./outputs.ts"
@@ -60,7 +61,7 @@ const flags = {
   questions: positive("questions", 512, "Questions about the held-out world of each evaluation"),
   set: Flag.String("set").pipe(
     Flag.withMetavar("path=value"),
-    Flag.withDescription("Set one key of all runs, e.g. --set model=models/base; may be repeated"),
+    Flag.withDescription("Set one key of all runs, e.g. --set model=models/base; may be repeated (default none)"),
     Flag.atLeast(0)
   ),
   device: Flag.Literals("device", deviceNames).pipe(

@@ -4,13 +4,14 @@
  * @since 0.1.0
  */
 import { Console, Effect, FileSystem, Layer, Option, Schema, Terminal } from "effect"
-import { Argument, Command, Flag, TerminalCapabilities } from "effect/cli"
+import { Argument, Command, TerminalCapabilities } from "effect/cli"
 import { ScoredDocument } from "../domain/Document.ts"
 import { normalizeQuestion, Question } from "../domain/Question.ts"
 import { greedy } from "../domain/Sampling.ts"
 import { Ending, type Segment, type Trajectory } from "../domain/Trajectory.ts"
 import * as Rollout from "../programs/Rollout.ts"
 import { rolloutOptions } from "../programs/train/Collect.ts"
+import * as Flag from "./flag.ts"
 import { retrieverFlags, retrieverLayer } from "./retrieverFlags.ts"
 import * as SpokenText from "./spokenText.ts"
 import { printable, type Style, style as terminalStyle } from "./style.ts"

@@ -4,10 +4,11 @@
  * @since 0.1.0
  */
 import { Console, Effect, Option, Schema, Stream } from "effect"
-import { Argument, CliError, Command, Flag } from "effect/cli"
+import { Argument, CliError, Command } from "effect/cli"
 import { ReferenceRecord } from "../domain/QuestionRecord.ts"
 import * as QuestionsFile from "../layers/questions/QuestionsFile.ts"
 import * as PrepareData from "../programs/PrepareData.ts"
+import * as Flag from "./flag.ts"
 import { withLines } from "./lineWriter.ts"
 import * as Outputs from "./outputs.ts"
 import { progress } from "./progress.ts"
@@ -51,12 +52,12 @@ export const data = Command.make("data", {
   ),
   only: Flag.String("only").pipe(
     Flag.withMetavar("NAME"),
-    Flag.withDescription("Keep questions of this data source; may be given several times"),
+    Flag.withDescription("Keep questions of this data source; may be given several times (default all)"),
     Flag.between(0, 100)
   ),
   sample: Flag.Int("sample").pipe(
     Flag.withSchema(Schema.Int.check(Schema.isGreaterThan(0))),
-    Flag.withDescription("Keep so many questions, drawn with --seed"),
+    Flag.withDescription("Keep so many questions, drawn with --seed (default all)"),
     Flag.optional
   ),
   seed: Flag.String("seed").pipe(Flag.withDescription("Seed of --sample"), Flag.withDefault("42")),

@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import { Console, Effect, FileSystem, Layer, Option, Path, Stream } from "effect"
-import { Command, Flag } from "effect/cli"
+import { Command } from "effect/cli"
 import type { Failed, ScoredTrajectory } from "../domain/Outcome.ts"
 import { demoFile } from "../layers/assets.ts"
 import * as QuestionsFile from "../layers/questions/QuestionsFile.ts"
@@ -13,6 +13,7 @@ import * as RewardExactMatch from "../layers/reward/RewardExactMatch.ts"
 import * as TokenizerBytes from "../layers/tokenizer/TokenizerBytes.ts"
 import * as Rollout from "../programs/Rollout.ts"
 import * as ScoredRollouts from "../programs/ScoredRollouts.ts"
+import * as Flag from "./flag.ts"
 import { invocation } from "./invocation.ts"
 import { layerScript, promptsOf, questionOf } from "./policyScript.ts"
 import { questionTable, totals } from "./rolloutSummary.ts"

@@ -5,13 +5,14 @@
  */
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { Console, Effect, Option, Schema } from "effect"
-import { Command, Flag } from "effect/cli"
+import { Command } from "effect/cli"
 import { fusedKernels } from "../layers/device/ops/kernel.ts"
 import { install as installTensorFlow } from "../layers/device/tensorflow/install/install.ts"
 import { install as installTorch } from "../layers/device/torch/install/install.ts"
 import { Device } from "../services/Device.ts"
 import { deviceNames, namedDevice } from "./deviceFlag.ts"
 import { devicePlan } from "./devicePlan.ts"
+import * as Flag from "./flag.ts"
 import { userError } from "./userError.ts"
 
 const purpose = {
@@ -107,7 +108,7 @@ const installTorchCommand = Command.make("torch", {
     Flag.withDefault(false)
   ),
   python: Flag.String("python").pipe(
-    Flag.withDescription("The Python whose PyTorch is used (default: python3)"),
+    Flag.withDescription("The Python whose PyTorch is used (default python3)"),
     Flag.optional
   ),
   from: Flag.Directory("from").pipe(

@@ -4,11 +4,11 @@
  * @since 0.1.0
  */
 import { Config, Effect, Layer } from "effect"
-import { Flag } from "effect/cli"
 import * as DeviceCpu from "../layers/device/DeviceCpu.ts"
 import * as DeviceTensorFlow from "../layers/device/DeviceTensorFlow.ts"
 import * as DeviceTorch from "../layers/device/DeviceTorch.ts"
 import * as DeviceWasm from "../layers/device/DeviceWasm.ts"
+import * as Flag from "./flag.ts"
 import { userError } from "./userError.ts"
 
 /**

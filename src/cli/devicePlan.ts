@@ -4,12 +4,13 @@
  * @since 0.1.0
  */
 import { Console, Effect, Option, Schema } from "effect"
-import { Argument, Command, Flag } from "effect/cli"
+import { Argument, Command } from "effect/cli"
 import { type MemoryPlan, plan } from "../domain/MemoryPlan.ts"
 import { contextLength } from "../domain/ModelConfig.ts"
 import * as HuggingFaceModel from "../layers/model/HuggingFaceModel.ts"
 import { deviceFlags } from "./deviceFlag.ts"
 import { deviceMemory } from "./deviceMemory.ts"
+import * as Flag from "./flag.ts"
 import { table } from "./table.ts"
 import { userError } from "./userError.ts"
 
@@ -57,16 +58,16 @@ export const devicePlan = Command.make("plan", {
   model: Argument.Directory("model").pipe(Argument.withDescription("A model directory; only its config.json is read")),
   ...deviceFlags,
   memory: Flag.Finite("memory").pipe(
-    Flag.withDescription("GiB that the device has (default: what it says, or the machine's free memory)"),
+    Flag.withDescription("GiB that the device has (default what it says, or the machine's free memory)"),
     Flag.optional
   ),
   storage: Flag.Literals("storage", ["float32", "bfloat16"]).pipe(
-    Flag.withDescription("Precision of weights and activations (default: the device's)"),
+    Flag.withDescription("Precision of weights and activations (default the device's)"),
     Flag.optional
   ),
   tokens: Flag.Int("tokens").pipe(
     Flag.withSchema(positive),
-    Flag.withDescription("Tokens of the longest trajectory (default: 4096, or the model's context)"),
+    Flag.withDescription("Tokens of the longest trajectory (default 4096, or the model's context)"),
     Flag.optional
   ),
   sessions: Flag.Int("sessions").pipe(

@@ -4,9 +4,9 @@
  * @since 0.1.0
  */
 import { Effect, type Option, Result, Schema } from "effect"
-import { Flag } from "effect/cli"
 import * as EmbedderSpec from "../domain/EmbedderSpec.ts"
 import { poolingOf } from "../layers/embedder/EmbedderTransformers.ts"
+import * as Flag from "./flag.ts"
 import { userError } from "./userError.ts"
 
 /**

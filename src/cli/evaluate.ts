@@ -4,8 +4,9 @@
  * @since 0.1.0
  */
 import { Console, Effect, Layer, Option, Schema } from "effect"
-import { Command, Flag } from "effect/cli"
+import { Command } from "effect/cli"
 import * as World from "../domain/world/World.ts"
+import * as Flag from "./flag.ts"
 import { evaluateBoth, heldOutExam, lunrOf, Score, scoreRow, scoreTable } from "./heldOutExam.ts"
 import { progress } from "./progress.ts"
 import * as TrainedPolicy from "./trainedPolicy.ts"
@@ -14,7 +15,7 @@ const flags = {
   ...TrainedPolicy.runFlags,
   seed: Flag.Int("seed").pipe(
     Flag.withSchema(Schema.Natural),
-    Flag.withDescription("Every seed is another held-out world; the run's own seed unless given"),
+    Flag.withDescription("Every seed is another held-out world (default the run's own)"),
     Flag.optional
   ),
   questions: Flag.Int("questions").pipe(

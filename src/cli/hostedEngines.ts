@@ -5,12 +5,13 @@
  */
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { Config, Effect, Layer, Option, Redacted, Schema } from "effect"
-import { type CliError, Flag } from "effect/cli"
+import type { CliError } from "effect/cli"
 import * as PercentEncoding from "../domain/PercentEncoding.ts"
 import * as RetrieverElastic from "../layers/retriever/RetrieverElastic.ts"
 import * as RetrieverSimulated from "../layers/retriever/RetrieverSimulated.ts"
 import * as RetrieverWeb from "../layers/retriever/RetrieverWeb.ts"
 import type { Retriever } from "../services/Retriever.ts"
+import * as Flag from "./flag.ts"
 import { httpUrl } from "./httpUrl.ts"
 import { userError } from "./userError.ts"
 

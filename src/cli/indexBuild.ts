@@ -18,7 +18,7 @@ import {
   Stream,
   Terminal
 } from "effect"
-import { Argument, Command, Flag, TerminalCapabilities } from "effect/cli"
+import { Argument, Command, TerminalCapabilities } from "effect/cli"
 import type { CorpusUnreadable } from "../domain/Corpus.ts"
 import type { EmbedderSpec } from "../domain/EmbedderSpec.ts"
 import * as EmbedderFromSpec from "../layers/embedder/EmbedderFromSpec.ts"
@@ -31,6 +31,7 @@ import * as WriterLock from "../layers/writerLock.ts"
 import { Embedder } from "../services/Embedder.ts"
 import type { RetrieverError } from "../services/Retriever.ts"
 import { embedderBatchFlag, embedderFlag } from "./embedderFlag.ts"
+import * as Flag from "./flag.ts"
 import { bytesOf, count, friendly, size } from "./indexView.ts"
 import * as Outputs from "./outputs.ts"
 import { userError } from "./userError.ts"
@@ -105,7 +106,7 @@ export const indexBuild = Command.make("build", {
   out: Flag.String("out").pipe(
     Flag.withAlias("o"),
     Flag.withMetavar("PATH"),
-    Flag.withDescription("Where the index goes (default: the corpus' name with .idx, or .lance)"),
+    Flag.withDescription("Where the index goes (default the corpus' name with .idx, or .lance)"),
     Flag.optional
   ),
   engine: Flag.Literals("engine", ["bm25", "dense", "both", "lance"]).pipe(

@@ -4,9 +4,10 @@
  * @since 0.1.0
  */
 import { Console, Effect } from "effect"
-import { Argument, Command, Flag } from "effect/cli"
+import { Argument, Command } from "effect/cli"
 import { install } from "../layers/optional/install.ts"
 import * as Packages from "../layers/optional/packages.ts"
+import * as Flag from "./flag.ts"
 import { userError } from "./userError.ts"
 
 const packages = { lance: Packages.lance, transformers: Packages.transformers }

@@ -4,10 +4,11 @@
  * @since 0.1.0
  */
 import { Console, Effect, Option, Schema } from "effect"
-import { Argument, Command, Flag } from "effect/cli"
+import { Argument, Command } from "effect/cli"
 import * as QuestionsFile from "../layers/questions/QuestionsFile.ts"
 import * as RetrieverIndex from "../layers/retriever/RetrieverIndex.ts"
 import * as RetrievalBenchmark from "../programs/RetrievalBenchmark.ts"
+import * as Flag from "./flag.ts"
 import { indexBuild } from "./indexBuild.ts"
 import { indexInstall } from "./indexInstall.ts"
 import { bytesOf, count, describeIndex, friendly, size } from "./indexView.ts"

@@ -4,13 +4,14 @@
  * @since 0.1.0
  */
 import { Console, Effect, Option, Result, Schema } from "effect"
-import { Argument, CliError, Command, Flag } from "effect/cli"
+import { Argument, CliError, Command } from "effect/cli"
 import { ModelConfig, Precision } from "../domain/ModelConfig.ts"
 import * as Weights from "../layers/model/Weights.ts"
 import { probe } from "../layers/policy/engine/Probe.ts"
 import * as SystemReason from "../layers/systemReason.ts"
 import * as TextFile from "../layers/textFile.ts"
 import { deviceFlags, deviceLayer } from "./deviceFlag.ts"
+import * as Flag from "./flag.ts"
 import { userError } from "./userError.ts"
 
 const Ids = Schema.fromJsonString(Schema.NonEmptyArray(Schema.Natural))
@@ -53,7 +54,7 @@ export const logits = Command.make("logits", {
   ),
   ropePrecision: Flag.Literals("rope-precision", Precision.literals).pipe(
     Flag.withDescription(
-      "Round the rotary frequencies to a format, as PyTorch does when a whole module is cast (model.to(torch.bfloat16)); transformers' from_pretrained keeps them in float32, and so does this command unless told"
+      "Round the rotary frequencies to a format, as PyTorch does when a whole module is cast (model.to(torch.bfloat16)); transformers' from_pretrained keeps them in float32, and so does this command (default float32)"
     ),
     Flag.optional
   ),

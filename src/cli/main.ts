@@ -7,6 +7,7 @@ import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Effect, Layer, Logger } from "effect"
 import { Command } from "effect/cli"
 import { commands } from "./commands.ts"
+import * as Help from "./help.ts"
 import * as Stopping from "./stopping.ts"
 import * as Telemetry from "./telemetry.ts"
 import { version } from "./version.ts"
@@ -17,6 +18,10 @@ const root = Command.make("search-r1").pipe(
 )
 
 // standard output belongs to results: `search --json | jq` must not meet a log line
-const services = Layer.mergeAll(NodeServices.layer, Layer.succeed(Logger.LogToStderr, true), Telemetry.layer)
+const services = Layer.mergeAll(
+  Help.layer.pipe(Layer.provideMerge(NodeServices.layer)),
+  Layer.succeed(Logger.LogToStderr, true),
+  Telemetry.layer
+)
 
 root.pipe(Command.run({ version }), Effect.provide(services), Stopping.runMain)

@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import { Clock, Console, Effect, FileSystem, Layer, Option, Path, Ref, Schema, Stream } from "effect"
-import { Argument, CliError, Command, Flag } from "effect/cli"
+import { Argument, CliError, Command } from "effect/cli"
 import * as ModelInit from "../domain/ModelInit.ts"
 import * as ModelTensors from "../domain/ModelTensors.ts"
 import * as HeldOut from "../domain/world/HeldOut.ts"
@@ -27,6 +27,7 @@ import { Optimizer } from "../services/Optimizer.ts"
 import { Policy } from "../services/Policy.ts"
 import { Tokenizer } from "../services/Tokenizer.ts"
 import { deviceFlags, deviceLayer } from "./deviceFlag.ts"
+import * as Flag from "./flag.ts"
 import * as Outputs from "./outputs.ts"
 import { interval, time } from "./progress.ts"
 import { parseHops, share } from "./questionMix.ts"

@@ -4,8 +4,8 @@
  * @since 0.1.0
  */
 import { Schema } from "effect"
-import { Flag } from "effect/cli"
 import type * as WorldQuestion from "../domain/world/WorldQuestion.ts"
+import * as Flag from "./flag.ts"
 
 /**
  * Weights as people write them: `40,50,10` or `40/50/10`, one to three of them.

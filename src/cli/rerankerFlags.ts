@@ -5,11 +5,12 @@
  */
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { Config, Effect, Layer, Option, Schema } from "effect"
-import { type CliError, Flag } from "effect/cli"
+import type { CliError } from "effect/cli"
 import * as PercentEncoding from "../domain/PercentEncoding.ts"
 import * as RerankerHttp from "../layers/reranker/RerankerHttp.ts"
 import * as RerankerTransformers from "../layers/reranker/RerankerTransformers.ts"
 import * as RetrieverRerank from "../layers/retriever/RetrieverRerank.ts"
+import * as Flag from "./flag.ts"
 import { httpUrl } from "./httpUrl.ts"
 import { localLayer, type RetrieverInput, retrieverLayer, serverOptions } from "./retrieverFlags.ts"
 import { userError } from "./userError.ts"

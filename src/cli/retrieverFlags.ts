@@ -5,7 +5,7 @@
  */
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { Config, type Duration, Effect, type FileSystem, Layer, Option, type Path, Schema } from "effect"
-import { type CliError, Flag } from "effect/cli"
+import type { CliError } from "effect/cli"
 import type { EmbedderSpec } from "../domain/EmbedderSpec.ts"
 import * as RetrieverBm25 from "../layers/retriever/RetrieverBm25.ts"
 import * as RetrieverBudget from "../layers/retriever/RetrieverBudget.ts"
@@ -19,6 +19,7 @@ import * as RetrieverResilient from "../layers/retriever/RetrieverResilient.ts"
 import type { ServerOptions } from "../layers/retriever/serverBatches.ts"
 import type { Retriever } from "../services/Retriever.ts"
 import { embedderBatchFlag, embedderFlag } from "./embedderFlag.ts"
+import * as Flag from "./flag.ts"
 import { type HostedEngine, hostedFlags, type HostedInput, hostedLayer } from "./hostedEngines.ts"
 import { httpUrl } from "./httpUrl.ts"
 import * as Outputs from "./outputs.ts"
@@ -71,7 +72,7 @@ export const retrieverFlags = {
   maxSearches: Flag.Int("max-searches").pipe(
     Flag.withSchema(Schema.Natural),
     Flag.withDescription(
-      "Fail instead of sending more queries than this to an engine or server of others, retries included"
+      "Fail instead of sending more queries than this to an engine or server of others, retries included (default no limit)"
     ),
     Flag.optional
   ),
@@ -95,7 +96,7 @@ export const retrieverFlags = {
   rateLimit: Flag.Finite("rate-limit").pipe(
     Flag.withSchema(Schema.Finite.check(Schema.isGreaterThan(0))),
     Flag.withMetavar("PER-SECOND"),
-    Flag.withDescription("Requests a second that the server gets at most"),
+    Flag.withDescription("Requests a second that the server gets at most (default no limit)"),
     Flag.optional
   ),
   cache: Flag.Literals("cache", ["memory", "disk", "off"]).pipe(

@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import { Console, Effect, Option, Schema, Stream } from "effect"
-import { Command, Flag } from "effect/cli"
+import { Command } from "effect/cli"
 import * as Metrics from "../domain/Metrics.ts"
 import type { Failed, ScoredTrajectory } from "../domain/Outcome.ts"
 import * as Presets from "../domain/Presets.ts"
@@ -17,6 +17,7 @@ import * as Rollout from "../programs/Rollout.ts"
 import { RolloutLine } from "../programs/rollout/Record.ts"
 import * as ScoredRollouts from "../programs/ScoredRollouts.ts"
 import { deviceFlags } from "./deviceFlag.ts"
+import * as Flag from "./flag.ts"
 import { withLines, type WriteLines } from "./lineWriter.ts"
 import * as Outputs from "./outputs.ts"
 import { progress } from "./progress.ts"
@@ -96,7 +97,7 @@ const flags = {
   ),
   limit: Flag.Int("limit").pipe(
     Flag.withSchema(Schema.Int.check(Schema.isGreaterThan(0))),
-    Flag.withDescription("Use the first N questions only"),
+    Flag.withDescription("Use the first N questions only (default all)"),
     Flag.optional
   ),
   groupSize: count("group-size", 1, "Rollouts of each question"),

@@ -4,13 +4,14 @@
  * @since 0.1.0
  */
 import { Console, Effect, FileSystem, Option, Path } from "effect"
-import { Argument, CliError, Command, Flag } from "effect/cli"
+import { Argument, CliError, Command } from "effect/cli"
 import { Precision } from "../domain/ModelConfig.ts"
 import * as ModelTensors from "../domain/ModelTensors.ts"
 import * as HuggingFaceModel from "../layers/model/HuggingFaceModel.ts"
 import * as HuggingFaceWriter from "../layers/model/HuggingFaceWriter.ts"
 import * as Weights from "../layers/model/Weights.ts"
 import { Engine } from "../layers/policy/PolicyEngine.ts"
+import * as Flag from "./flag.ts"
 import * as Outputs from "./outputs.ts"
 import { progress } from "./progress.ts"
 import * as TrainedPolicy from "./trainedPolicy.ts"
@@ -79,7 +80,7 @@ export const runExport = Command.make("export", {
   ),
   checkpoint,
   precision: Flag.Literals("precision", Precision.literals).pipe(
-    Flag.withDescription("The number format of the weights, if not that of the model that the run began with"),
+    Flag.withDescription("The number format of the weights (default that of the model that the run began with)"),
     Flag.optional
   ),
   overwrite: Flag.Boolean("overwrite").pipe(

@@ -4,9 +4,10 @@
  * @since 0.1.0
  */
 import { Console, Effect, FileSystem, Path } from "effect"
-import { Argument, Command, Flag } from "effect/cli"
+import { Argument, Command } from "effect/cli"
 import * as CheckpointsFileSystem from "../layers/checkpoints/CheckpointsFileSystem.ts"
 import { Checkpoints } from "../services/Checkpoints.ts"
+import * as Flag from "./flag.ts"
 import { runExport } from "./runExport.ts"
 import * as RunsJson from "./runsJson.ts"
 import { runsPlot } from "./runsPlot.ts"

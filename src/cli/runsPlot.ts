@@ -4,8 +4,9 @@
  * @since 0.1.0
  */
 import { Console, Effect, Path } from "effect"
-import { Argument, Command, Flag } from "effect/cli"
+import { Argument, Command } from "effect/cli"
 import * as AtomicFile from "../layers/atomicFile.ts"
+import * as Flag from "./flag.ts"
 import * as Outputs from "./outputs.ts"
 import * as RunCurves from "./runCurves.ts"
 import * as RunFolder from "./runFolder.ts"

@@ -4,13 +4,14 @@
  * @since 0.1.0
  */
 import { Console, Effect, Option, Ref, Schema, Stdio, Stream } from "effect"
-import { Argument, CliError, Command, Flag } from "effect/cli"
+import { Argument, CliError, Command } from "effect/cli"
 import * as Presets from "../domain/Presets.ts"
 import * as Recording from "../domain/Recording.ts"
 import * as ScoreSummary from "../domain/ScoreSummary.ts"
 import * as RecordFile from "../layers/recordFile.ts"
 import * as TextFile from "../layers/textFile.ts"
 import * as Score from "../programs/Score.ts"
+import * as Flag from "./flag.ts"
 import { withLines } from "./lineWriter.ts"
 import * as Outputs from "./outputs.ts"
 import { progress } from "./progress.ts"

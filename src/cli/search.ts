@@ -4,10 +4,11 @@
  * @since 0.1.0
  */
 import { Console, Effect, Option, Schema, Stdio, Stream, Terminal } from "effect"
-import { Argument, CliError, Command, Flag } from "effect/cli"
+import { Argument, CliError, Command } from "effect/cli"
 import { displayTitle, ScoredDocument } from "../domain/Document.ts"
 import * as TextFile from "../layers/textFile.ts"
 import { Retriever } from "../services/Retriever.ts"
+import * as Flag from "./flag.ts"
 import { retrieverFlags, retrieverLayer } from "./retrieverFlags.ts"
 import { oneLine, type Style, style as terminalStyle } from "./style.ts"
 import { userError } from "./userError.ts"

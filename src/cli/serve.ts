@@ -4,12 +4,13 @@
  * @since 0.1.0
  */
 import { Config, Duration, Effect, Layer, Option, Redacted, Schema } from "effect"
-import { Command, Flag } from "effect/cli"
+import { Command } from "effect/cli"
 import { HttpServer } from "effect/http"
 import * as RetrieverBatching from "../layers/retriever/RetrieverBatching.ts"
 import * as RetrievalMcp from "../programs/RetrievalMcp.ts"
 import * as RetrievalServer from "../programs/RetrievalServer.ts"
 import { Retriever } from "../services/Retriever.ts"
+import * as Flag from "./flag.ts"
 import * as Listening from "./listening.ts"
 import { rerankedLayer, rerankerFlags } from "./rerankerFlags.ts"
 import { retrieverFlags } from "./retrieverFlags.ts"

@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import { Console, Effect, FileSystem, Layer, Option, Path, Schema, Stream } from "effect"
-import { Argument, CliError, Command, Flag } from "effect/cli"
+import { Argument, CliError, Command } from "effect/cli"
 import * as AdamW from "../domain/AdamW.ts"
 import { contextLength } from "../domain/ModelConfig.ts"
 import { shippedModel } from "../layers/assets.ts"
@@ -17,6 +17,7 @@ import * as WriterLock from "../layers/writerLock.ts"
 import * as Finetune from "../programs/Finetune.ts"
 import { Tokenizer } from "../services/Tokenizer.ts"
 import { deviceFlags } from "./deviceFlag.ts"
+import * as Flag from "./flag.ts"
 import { invocation } from "./invocation.ts"
 import * as Outputs from "./outputs.ts"
 import { progress } from "./progress.ts"
@@ -59,7 +60,7 @@ const flags = {
   ),
   model: Flag.String("model").pipe(
     Flag.withMetavar("DIR"),
-    Flag.withDescription("Start from this model; the one that ships with the package unless given"),
+    Flag.withDescription("Start from this model (default the one that ships with the package)"),
     Flag.optional
   ),
   run: Flag.String("run").pipe(

@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import { Clock, Console, Context, Effect, Layer, Option, Schema, Stream } from "effect"
-import { CliError, Command, Flag } from "effect/cli"
+import { CliError, Command } from "effect/cli"
 import type { ScoredTrajectory } from "../domain/Outcome.ts"
 import type { Question } from "../domain/Question.ts"
 import type { RunConfig } from "../domain/RunConfigSchema.ts"
@@ -20,6 +20,7 @@ import { rolloutOptions } from "../programs/train/Collect.ts"
 import { Checkpoints } from "../services/Checkpoints.ts"
 import { Retriever } from "../services/Retriever.ts"
 import { deviceNames } from "./deviceFlag.ts"
+import * as Flag from "./flag.ts"
 import { evaluateBoth, lunrOf } from "./heldOutExam.ts"
 import { invocation, startCommand } from "./invocation.ts"
 import * as LiveStatus from "./liveStatus.ts"

@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import { Console, Effect, type FileSystem, Layer, Option, Path, Schema } from "effect"
-import { CliError, Command, Flag } from "effect/cli"
+import { CliError, Command } from "effect/cli"
 import * as Differences from "../domain/Differences.ts"
 import * as RunConfig from "../domain/RunConfig.ts"
 import type { RunInputs } from "../domain/RunInputs.ts"
@@ -19,6 +19,7 @@ import { Checkpoints } from "../services/Checkpoints.ts"
 import { Questions } from "../services/Questions.ts"
 import { Retriever } from "../services/Retriever.ts"
 import { deviceNames } from "./deviceFlag.ts"
+import * as Flag from "./flag.ts"
 import { invocation } from "./invocation.ts"
 import * as Preflight from "./preflight.ts"
 import * as RunFolder from "./runFolder.ts"
@@ -36,17 +37,19 @@ const flags = {
     Flag.optional
   ),
   preset: Flag.String("preset").pipe(
-    Flag.withDescription("Preset: paper-ppo, paper-grpo, reference, fixed; may be repeated"),
+    Flag.withDescription("Preset: paper-ppo, paper-grpo, reference, fixed; may be repeated (default none)"),
     Flag.atLeast(0)
   ),
   set: Flag.String("set").pipe(
     Flag.withMetavar("path=value"),
-    Flag.withDescription("Set one key, e.g. --set optimizer.learningRate=2e-4; may be repeated"),
+    Flag.withDescription("Set one key, e.g. --set optimizer.learningRate=2e-4; may be repeated (default none)"),
     Flag.atLeast(0)
   ),
   device: Flag.Literals("device", deviceNames).pipe(
     Flag.withAlias("d"),
-    Flag.withDescription("Where tensors are computed; \"search-r1 device list\" tells what works here"),
+    Flag.withDescription(
+      "Where tensors are computed; \"search-r1 device list\" tells what works here (default what the configuration says, else wasm)"
+    ),
     Flag.optional
   ),
   runs: Flag.String("runs").pipe(
@@ -55,7 +58,7 @@ const flags = {
     Flag.withDefault("runs")
   ),
   name: Flag.String("name").pipe(
-    Flag.withDescription("Name of the run; the algorithm unless given"),
+    Flag.withDescription("Name of the run (default the algorithm)"),
     Flag.optional
   ),
   resume: Flag.String("resume").pipe(

@@ -4,13 +4,14 @@
  * @since 0.1.0
  */
 import { Effect, Layer, Option, Schema } from "effect"
-import { CliError, Flag } from "effect/cli"
+import { CliError } from "effect/cli"
 import type { RunConfig } from "../domain/RunConfigSchema.ts"
 import * as CheckpointsFileSystem from "../layers/checkpoints/CheckpointsFileSystem.ts"
 import * as FairScheduler from "../programs/FairScheduler.ts"
 import * as Train from "../programs/Train.ts"
 import { Checkpoints } from "../services/Checkpoints.ts"
 import { deviceNames } from "./deviceFlag.ts"
+import * as Flag from "./flag.ts"
 import * as RunFolder from "./runFolder.ts"
 import { engineOf } from "./trainServices.ts"
 import { userError } from "./userError.ts"
@@ -37,7 +38,7 @@ export const runFlags = {
   device: Flag.Literals("device", deviceNames).pipe(
     Flag.withAlias("d"),
     Flag.withDescription(
-      "Where tensors are computed, if not where the run did; \"search-r1 device list\" tells what works"
+      "Where tensors are computed; \"search-r1 device list\" tells what works (default where the run did)"
     ),
     Flag.optional
   )

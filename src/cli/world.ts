@@ -4,10 +4,11 @@
  * @since 0.1.0
  */
 import { Clock, Console, Effect, Ref, Result, Schema } from "effect"
-import { Argument, CliError, Command, Flag } from "effect/cli"
+import { Argument, CliError, Command } from "effect/cli"
 import * as World from "../domain/world/World.ts"
 import * as WorldQuestion from "../domain/world/WorldQuestion.ts"
 import * as WorldFiles from "../layers/world/WorldFiles.ts"
+import * as Flag from "./flag.ts"
 import { interval } from "./progress.ts"
 import { parseHops, share } from "./questionMix.ts"
 import { userError } from "./userError.ts"
@@ -51,7 +52,7 @@ export const world = Command.make("world", {
   size: Flag.Int("size").pipe(
     Flag.withMetavar("PASSAGES"),
     Flag.withDescription(
-      "Number of passages, 20 to 10,000,000: three people in four, the rest companies and cities (default 400)"
+      "Number of passages, 20 to 10,000,000: three people in four, the rest companies and cities"
     ),
     Flag.withDefault(400)
   ),
