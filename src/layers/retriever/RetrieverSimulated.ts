@@ -54,20 +54,46 @@ export const prompt = (
     `Query: ${query}`
   ].join("\n")
 
-const line = /^\s*(?:[-*]\s*)?\**Doc(?:ument)?\s*\d+\**\s*[:.]?\s*(?:\(Title:\s*(.*?)\)(?=\s|$)\s*:?)?\s*(.*)$/is
+const line = /^\s*(?:[-*]\s*)?\**Doc(?:ument)?\s*\d+\**\s*[:.]?\s*(.*)$/is
+const titleMark = /^\(Title:\s*/i
+
+/** What stands behind `(Title:`, up to the parenthesis that closes it: titles may hold pairs of their own. */
+const titled = (rest: string): { readonly title: string; readonly text: string } => {
+  const mark = titleMark.exec(rest)
+  if (mark === null) return { title: "", text: rest }
+  const body = rest.slice(mark[0].length)
+  let depth = 1
+  let end = -1
+  for (let at = 0; at < body.length && end < 0; at++) {
+    if (body[at] === "(") depth++
+    else if (body[at] === ")" && --depth === 0) end = at
+  }
+  // an emoticon opens what nothing closes: the first that a space follows will do
+  if (end < 0) end = body.search(/\)(?=\s|$)/)
+  return end < 0
+    ? { title: "", text: rest }
+    : { title: body.slice(0, end).trim(), text: body.slice(end + 1).replace(/^\s*:?\s*/, "") }
+}
+
+/** An answer without the thoughts in front of it, which a template may have opened; none is left where they never end. */
+const spoken = (answer: string): string => {
+  const [last] = [...answer.matchAll(/<\/think(?:ing)?>/gi)].slice(-1)
+  if (last !== undefined) return answer.slice(last.index + last[0].length)
+  return /^\s*<think(?:ing)?>/i.test(answer) ? "" : answer
+}
 
 /**
- * The documents of an answer, best first; text that belongs to none is left out.
+ * The documents of an answer, best first; text that belongs to none is left out, as is what the model thought before.
  *
  * @category decoding
  * @since 0.1.0
  */
 export const parse = (answer: string, topK: number): ReadonlyArray<ScoredDocument> => {
   const found: Array<{ title: string; text: string }> = []
-  for (const row of answer.split(/\r?\n/)) {
+  for (const row of spoken(answer).split(/\r?\n/)) {
     const match = line.exec(row)
     const last = found.at(-1)
-    if (match !== null) found.push({ title: match[1] ?? "", text: match[2] ?? "" })
+    if (match !== null) found.push(titled(match[1] ?? ""))
     else if (last !== undefined && row.trim() !== "") last.text = `${last.text} ${row.trim()}`.trim()
   }
   return found
@@ -87,7 +113,8 @@ const Completion = Schema.Struct({
 const decode = Schema.decodeUnknownResult(Completion)
 
 /**
- * Asks the model for documents. An empty query finds nothing; an answer without any document is no hit.
+ * Asks the model for documents. An empty query finds nothing; an answer without any document is no hit, but a
+ * model that is cut while it thinks is an error: it says nothing about the query.
  *
  * @category layers
  * @since 0.1.0
@@ -117,9 +144,18 @@ export const layer = (options: Options): Layer.Layer<Retriever, never, HttpClien
             })
           )
           const completion = decode(json)
-          return Result.isSuccess(completion)
-            ? parse(completion.success.choices[0].message.content ?? "", topK)
-            : yield* new RetrieverUnexpectedShape({ retriever: name, reason: completion.failure.message })
+          if (Result.isFailure(completion)) {
+            return yield* new RetrieverUnexpectedShape({ retriever: name, reason: completion.failure.message })
+          }
+          const { content } = completion.success.choices[0].message
+          if (content === null || (content.trim() !== "" && spoken(content).trim() === "")) {
+            return yield* new RetrieverUnexpectedShape({
+              retriever: name,
+              reason:
+                "the model wrote no answer, or was cut while it was thinking: let it write more tokens or think less"
+            })
+          }
+          return parse(content, topK)
         }),
         { concurrency: options.concurrency ?? 16 }
       )

@@ -137,6 +137,38 @@ describe("RetrieverSimulated", () => {
       Layer.provide(NodeHttpClient.layerUndici)
     )
 
+  const readings: ReadonlyArray<
+    readonly [answer: string, found: ReadonlyArray<readonly [title: string, text: string]>]
+  > = [
+    ["<think>\nDoc 1: maybe.\n</think>\n\nDoc 1(Title: A) a", [["\"A\"", "a"]]],
+    ["Doc 1: a thought the template opened\n</think>\nDoc 1(Title: A) a", [["\"A\"", "a"]]],
+    ["<think>\nDoc 1: cut while it thought", []],
+    ["Doc 1(Title: Foo (band) discography) Two records.", [["\"Foo (band) discography\"", "Two records."]]],
+    ["Doc 1(Title: A (b (c)) d): text (in brackets)", [["\"A (b (c)) d\"", "text (in brackets)"]]],
+    ["Doc 1(Title: Sad :( day) text", [["\"Sad :( day\"", "text"]]],
+    ["Doc 1(Title: A)text", [["\"A\"", "text"]]]
+  ]
+  for (const [answer, found] of readings) {
+    it(`reads ${JSON.stringify(answer)}`, () => {
+      assert.deepStrictEqual(
+        RetrieverSimulated.parse(answer, 3).map(({ text, title }) => [title, text] as const),
+        found
+      )
+    })
+  }
+
+  it.live("takes a model that was cut before it answered for a failure, not for no hits", () =>
+    Effect.gen(function*() {
+      for (const content of [null, "<think>\nlong", "long\n</think>\n"]) {
+        const server = yield* serve((_, response) => json(response, completion(content)))
+        const error = yield* Retriever.use((retriever) => retriever.search("Tolm?", { topK: 2 })).pipe(
+          Effect.provide(simulated(server.url)),
+          Effect.flip
+        )
+        assert.strictEqual(error._tag, "RetrieverUnexpectedShape")
+      }
+    }))
+
   it.live("asks a chat model for documents and reads them", () =>
     Effect.gen(function*() {
       const server = yield* serve((_, response) =>
@@ -181,7 +213,7 @@ describe("RetrieverSimulated", () => {
 
   it.live("takes an answer without documents for no hits, and a strange one for an error", () =>
     Effect.gen(function*() {
-      let answer: unknown = completion(null)
+      let answer: unknown = completion("")
       const server = yield* serve((_, response) => json(response, answer))
       const search = Retriever.use((retriever) => retriever.search("x", { topK: 1 })).pipe(
         Effect.provide(simulated(server.url))
