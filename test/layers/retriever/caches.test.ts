@@ -49,14 +49,14 @@ describe("RetrieverCache", () => {
     const inner = controlled()
     return Effect.gen(function*() {
       const retriever = yield* Retriever
-      // an answer takes 400 bytes, 2 for each of 10,000 characters of the query, and as much for each of id and title
-      const long = (letter: string) => letter.repeat(10_000)
+      // an answer takes 400 bytes, 2 for each of 8,000 characters of the query, and as much for each of id and title
+      const long = (letter: string) => letter.repeat(8000)
       for (const letter of ["a", "b", "c", "c", "b", "a", "c"]) yield* retriever.search(long(letter), { topK: 1 })
       assert.deepStrictEqual(asked(inner).map(([first]) => first), ["a", "b", "c", "a", "c"])
       // what does not fit by itself is not remembered, and costs all others
-      for (const letter of ["d", "d"]) yield* retriever.search(letter.repeat(70_000), { topK: 1 })
+      for (const letter of ["d", "d"]) yield* retriever.search(long(letter), { topK: 3 })
       assert.deepStrictEqual(asked(inner).slice(5).map(([first]) => first), ["d", "d"])
-    }).pipe(Effect.provide(RetrieverCache.layer({ maxBytes: 130_000 }).pipe(Layer.provide(inner.layer))))
+    }).pipe(Effect.provide(RetrieverCache.layer({ maxBytes: 104_000 }).pipe(Layer.provide(inner.layer))))
   })
 
   it.effect("forgets an answer when its time is over", () => {
