@@ -5,6 +5,7 @@
  *
  * @since 0.1.0
  */
+// @effect-diagnostics nodeBuiltinImport:off
 import { readFileSync } from "node:fs"
 
 const { engines }: { readonly engines: { readonly node: string } } = JSON.parse(

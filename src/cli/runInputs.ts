@@ -3,6 +3,8 @@
  *
  * @since 0.2.0
  */
+// What is written here is for people and hashes, not for a decoder.
+// @effect-diagnostics preferSchemaOverJson:off
 import { Console, Context, Effect, FileSystem, Layer, Option, Schema, Stream } from "effect"
 import { CliError } from "effect/cli"
 import type { RunConfig } from "../domain/RunConfigSchema.ts"

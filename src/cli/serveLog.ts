@@ -3,6 +3,8 @@
  *
  * @since 0.2.0
  */
+// What is written here is for people and hashes, not for a decoder.
+// @effect-diagnostics preferSchemaOverJson:off
 import { Clock, Console, DateTime, Effect, Option, Queue, type Scope } from "effect"
 import type { Access } from "../programs/RetrievalServer.ts"
 

@@ -3,6 +3,8 @@
  *
  * @since 0.2.0
  */
+// What is written here is for people and hashes, not for a decoder.
+// @effect-diagnostics preferSchemaOverJson:off
 import { Effect, FileSystem, Path, Stream } from "effect"
 import { incremental, sha256 } from "./hash.ts"
 import { locate } from "./model/location.ts"

@@ -135,7 +135,7 @@ describe("Turns", () => {
       const retriever = Turns.make("slow", {
         begin: () => ({ best: new Best(0), left: 20 }),
         step: (search: { readonly best: Best; left: number }) => {
-          const end = performance.now() + 3
+          const end = performance.now() + 6
           while (performance.now() < end);
           steps += 1
           return --search.left === 0

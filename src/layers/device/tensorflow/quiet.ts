@@ -3,6 +3,8 @@
  *
  * @since 0.2.0
  */
+// A library reads the environment of the process, not a Config.
+// @effect-diagnostics processEnvInEffect:off
 import { Config, Console, Effect, Path } from "effect"
 import * as Addons from "./addons.ts"
 import { libraryNames } from "./install/library.ts"

@@ -35,5 +35,5 @@ export interface EngineServices {
  * @since 0.1.0
  */
 export class Engine extends Context.Service<Engine, EngineServices>()(
-  "effect-search-r1/layers/policy/engine/Engine"
+  "effect-search-r1/layers/policy/engine/EngineServices/Engine"
 ) {}
