@@ -10,23 +10,7 @@ import { writeSync } from "node:fs"
 import { constants } from "node:os"
 import * as SystemReason from "../layers/systemReason.ts"
 
-/** What the work in hand cannot be left before, in words; the last is the innermost. */
-const underWay: Array<string> = []
-
 let isNormal = false
-
-/**
- * Names what a stop has to wait for while `work` runs: "stopping after the updates of step 3".
- *
- * @category combinators
- * @since 0.2.0
- */
-export const waitingFor = (what: string) => <A, E, R>(work: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.acquireUseRelease(
-    Effect.sync(() => underWay.push(what)),
-    () => work,
-    () => Effect.sync(() => void underWay.splice(underWay.lastIndexOf(what), 1))
-  )
 
 /**
  * From here on to be stopped is how the program is meant to end, as a server's: the exit code will be 0.
@@ -72,8 +56,7 @@ const watch = (fiber: Fiber.Fiber<unknown, unknown>) => {
     const at = performance.now()
     if (reason === undefined) {
       reason = { _tag: "Signal", code, at }
-      const what = underWay.at(-1)
-      say(`${name === "SIGINT" ? "\n" : ""}stopping${what === undefined ? "" : ` after ${what}`}; again to quit now`)
+      say(`${name === "SIGINT" ? "\n" : ""}stopping; again to quit now`)
       interrupt(fiber)
     } else if (reason._tag === "Stream" || at - reason.at > sameWish) process.exit(code)
   }

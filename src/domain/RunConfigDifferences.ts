@@ -41,12 +41,3 @@ export const conflicts = (before: RunConfig, after: RunConfig): ReadonlyArray<Di
   const ignored = [...free, ...places, ...(counted ? [] : microBatches)]
   return Differences.between(before, after).filter(({ key }) => !within(key, ignored))
 }
-
-/**
- * Those of the differences that say where something is.
- *
- * @category getters
- * @since 0.2.0
- */
-export const moves = (before: RunConfig, after: RunConfig): ReadonlyArray<Differences.Difference> =>
-  Differences.between(before, after).filter(({ key }) => places.includes(key))

@@ -163,11 +163,3 @@ export const gapBefore = (text: string, end: number, from: number): number => {
   const start = before(text, end, from, allMarks)
   return opensOther(text.slice(start, end)) ? start : end
 }
-
-/**
- * The offset behind which nothing but ends of a turn and white space stands: the text that its author wrote ends there.
- *
- * @category scanning
- * @since 0.2.0
- */
-export const withoutEnds = (text: string): number => endsBefore(text, text.length, 0)

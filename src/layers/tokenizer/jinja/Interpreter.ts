@@ -11,6 +11,7 @@ import { globals, setAttribute } from "./globals.ts"
 import { fail, unsupported } from "./JinjaError.ts"
 import { loopOver } from "./Loop.ts"
 import { arithmetic, compares, signed } from "./operators.ts"
+import { toStr } from "./printing.ts"
 import { concat, type Str, str } from "./Str.ts"
 import { applyTest } from "./tests.ts"
 import {
@@ -21,7 +22,6 @@ import {
   List,
   Namespace,
   Special,
-  toStr,
   truthy,
   typeName,
   Undefined,

@@ -5,11 +5,11 @@
  * @since 0.2.0
  */
 import { item } from "./access.ts"
+import { equal } from "./comparing.ts"
 import { fail } from "./JinjaError.ts"
 import {
   Callable,
   type CallArguments,
-  equal,
   Generator,
   iterate,
   List,

@@ -1,12 +1,12 @@
 /**
- * The values of templates with Python's meaning: what is true, equal, less, printed how.
+ * The values of templates with Python's meaning: what is true, how long, what they hold.
  *
  * Integers are `bigint`, floats `number`.
  *
  * @since 0.2.0
  */
 import { fail } from "./JinjaError.ts"
-import { concat, join, Str, str } from "./Str.ts"
+import { Str } from "./Str.ts"
 
 /**
  * What a name or an attribute is that does not exist: printed as nothing, false, empty, and an error in any other use.
@@ -296,152 +296,3 @@ export const numberOf = (value: Value): bigint | number | undefined =>
     : typeof value === "boolean"
     ? BigInt(value)
     : undefined
-
-/**
- * @category predicates
- * @since 0.2.0
- */
-export const equal = (a: Value, b: Value): boolean => {
-  const [left, right] = [numberOf(a), numberOf(b)]
-  if (left !== undefined && right !== undefined) return left == right
-  if (a instanceof Str && b instanceof Str) return a.text === b.text
-  if (a instanceof List && b instanceof List) {
-    return typeName(a) === typeName(b) && a.items.length === b.items.length &&
-      a.items.every((item, index) => equal(item, b.items[index] ?? null))
-  }
-  if (a instanceof Range && b instanceof Range) return equal(new List(a.items), new List(b.items))
-  if (a instanceof Dict && b instanceof Dict) {
-    return a.entries.length === b.entries.length && a.entries.every(([key, value]) => {
-      const other = b.get(key)
-      return other !== undefined && equal(value, other)
-    })
-  }
-  return a instanceof Undefined ? b instanceof Undefined : a === b
-}
-
-const compareTexts = (a: string, b: string): number => {
-  const [left, right] = [Array.from(a), Array.from(b)]
-  for (let i = 0; i < left.length && i < right.length; i++) {
-    const difference = (left[i]?.codePointAt(0) ?? 0) - (right[i]?.codePointAt(0) ?? 0)
-    if (difference !== 0) return difference
-  }
-  return left.length - right.length
-}
-
-/**
- * Below 0 where `a` comes first, above where `b` does; what has no order fails. `sign` is for the message.
- *
- * @category combinators
- * @since 0.2.0
- */
-export const compare = (a: Value, b: Value, sign = "<"): number => {
-  defined(a)
-  defined(b)
-  const [left, right] = [numberOf(a), numberOf(b)]
-  if (left !== undefined && right !== undefined) return left < right ? -1 : left > right ? 1 : 0
-  if (a instanceof Str && b instanceof Str) return compareTexts(a.text, b.text)
-  if (a instanceof List && b instanceof List && a.view === null && typeName(a) === typeName(b)) {
-    const at = a.items.findIndex((item, index) => index >= b.items.length || !equal(item, b.items[index] ?? null))
-    const [x, y] = [a.items[at], b.items[at]]
-    return x === undefined || y === undefined ? a.items.length - b.items.length : compare(x, y, sign)
-  }
-  return fail(`'${sign}' not supported between instances of '${typeName(a)}' and '${typeName(b)}'`)
-}
-
-/**
- * `item in container`.
- *
- * @category predicates
- * @since 0.2.0
- */
-export const contains = (container: Value, item: Value): boolean => {
-  if (container instanceof Str) {
-    return item instanceof Str
-      ? container.text.includes(item.text)
-      : fail(`'in <string>' requires string as left operand, not ${typeName(item)}`)
-  }
-  if (container instanceof Dict) return container.get(item) !== undefined
-  const items = itemsOf(container) ?? fail(`argument of type '${typeName(container)}' is not iterable`)
-  for (const one of items) if (equal(one, item)) return true
-  return false
-}
-
-/**
- * A float as Python prints it.
- *
- * @category conversions
- * @since 0.2.0
- */
-export const floatText = (value: number): string => {
-  if (!Number.isFinite(value)) return Number.isNaN(value) ? "nan" : value > 0 ? "inf" : "-inf"
-  const [mantissa = "", exponent = "0"] = value.toExponential().split("e")
-  const power = Number(exponent)
-  if (power < -4 || power >= 16) {
-    return `${mantissa}e${power < 0 ? "-" : "+"}${String(Math.abs(power)).padStart(2, "0")}`
-  }
-  const text = Object.is(value, -0) ? "-0" : String(value)
-  const plain = text.includes("e") ? value.toFixed(Math.max(0, mantissa.replace(/\D/g, "").length - 1 - power)) : text
-  return plain.includes(".") ? plain : `${plain}.0`
-}
-
-const unprintable = /[\p{C}\p{Z}]/u
-
-const escaped = (text: string, quote: string): string =>
-  Array.from(text, (character) => {
-    if (character === quote || character === "\\") return `\\${character}`
-    if (character === " " || !unprintable.test(character)) return character
-    const named = { "\n": "\\n", "\r": "\\r", "\t": "\\t" }[character]
-    if (named !== undefined) return named
-    const point = character.codePointAt(0) ?? 0
-    const [letter, width] = point <= 0xff ? ["x", 2] : point <= 0xffff ? ["u", 4] : ["U", 8]
-    return `\\${letter}${point.toString(16).padStart(Number(width), "0")}`
-  }).join("")
-
-const between = (open: string, parts: ReadonlyArray<Str>, close: string): Str =>
-  concat([str(open), join(parts, str(", ")), str(close)])
-
-const pairs = (entries: Iterable<readonly [Value, Value]>): ReadonlyArray<Str> =>
-  Array.from(entries, ([key, value]) => concat([repr(key), str(": "), repr(value)]))
-
-/**
- * `repr(value)`. What would show an address in memory fails.
- *
- * @category conversions
- * @since 0.2.0
- */
-export const repr = (value: Value): Str => {
-  if (value instanceof Str) {
-    const quote = value.text.includes("'") && !value.text.includes("\"") ? "\"" : "'"
-    return concat([str(quote), value.map((text) => escaped(text, quote)), str(quote)])
-  }
-  if (value === null) return str("None")
-  if (typeof value === "boolean") return str(value ? "True" : "False")
-  if (typeof value === "number") return str(floatText(value))
-  if (typeof value === "bigint") return str(String(value))
-  if (value instanceof List) {
-    const parts = value.items.map(repr)
-    if (value.view !== null) return between(`${value.view}([`, parts, "])")
-    return value.isTuple ? between("(", parts, parts.length === 1 ? ",)" : ")") : between("[", parts, "]")
-  }
-  if (value instanceof Dict) return between("{", pairs(value.entries), "}")
-  if (value instanceof Namespace) {
-    return concat([
-      str("<Namespace "),
-      between("{", pairs(Array.from(value.attributes, ([name, one]) => [str(name), one])), "}>")
-    ])
-  }
-  if (value instanceof Range) {
-    return str(`range(${value.start}, ${value.stop}${value.step === 1n ? "" : `, ${value.step}`})`)
-  }
-  if (value instanceof Undefined) return str("Undefined")
-  return fail(`a ${typeName(value)} cannot be printed`)
-}
-
-/**
- * `str(value)`: what a template prints.
- *
- * @category conversions
- * @since 0.2.0
- */
-export const toStr = (value: Value): Str =>
-  value instanceof Str ? value : value instanceof Undefined ? str("") : repr(value)

@@ -4,6 +4,7 @@
  * @since 0.2.0
  */
 import { bind, integer } from "./arguments.ts"
+import { equal } from "./comparing.ts"
 import { formatBraces } from "./formatting.ts"
 import { fail, unsupported } from "./JinjaError.ts"
 import { concat, Str, str } from "./Str.ts"
@@ -12,7 +13,6 @@ import {
   Callable,
   type CallArguments,
   Dict,
-  equal,
   List,
   Namespace,
   numberOf,

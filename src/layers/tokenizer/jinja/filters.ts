@@ -10,6 +10,7 @@ import { fail, unsupported } from "./JinjaError.ts"
 import { toJson } from "./json.ts"
 import { listFilters } from "./listFilters.ts"
 import { parseFloatText, parseIntText, roundTo } from "./numbers.ts"
+import { toStr } from "./printing.ts"
 import { concat, join, repeat, Str, str } from "./Str.ts"
 import { capitalize, centered, padded, replace, splitLines, strip } from "./stringMethods.ts"
 import { testOf } from "./tests.ts"
@@ -22,7 +23,6 @@ import {
   length as lengthOf,
   List,
   numberOf,
-  toStr,
   truthy,
   typeName,
   Undefined,

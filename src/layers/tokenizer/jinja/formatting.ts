@@ -5,19 +5,9 @@
  */
 import { fail, unsupported } from "./JinjaError.ts"
 import { fixedText } from "./numbers.ts"
+import { repr, toStr } from "./printing.ts"
 import { concat, repeat, Str, str } from "./Str.ts"
-import {
-  type CallArguments,
-  Dict,
-  List,
-  numberOf,
-  Range,
-  repr,
-  toStr,
-  typeName,
-  Undefined,
-  type Value
-} from "./Values.ts"
+import { type CallArguments, Dict, List, numberOf, Range, typeName, Undefined, type Value } from "./Values.ts"
 
 const fill = (text: Str, width: number, align: string, sign = " "): Str => {
   const missing = Math.max(0, width - text.length)

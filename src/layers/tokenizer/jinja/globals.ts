@@ -5,9 +5,10 @@
  */
 import { bind, integer } from "./arguments.ts"
 import { fail, unsupported } from "./JinjaError.ts"
+import { toStr } from "./printing.ts"
 import { Str, str } from "./Str.ts"
 import { strftime } from "./strftime.ts"
-import { Callable, Dict, iterate, Namespace, Range, toStr, type Value } from "./Values.ts"
+import { Callable, Dict, iterate, Namespace, Range, type Value } from "./Values.ts"
 
 const pairsOf = (value: Value | undefined): ReadonlyArray<readonly [Value, Value]> => {
   if (value === undefined) return []

@@ -4,21 +4,11 @@
  * @since 0.2.0
  */
 import { bind } from "./arguments.ts"
+import { compare } from "./comparing.ts"
 import { fail } from "./JinjaError.ts"
+import { floatText, toStr } from "./printing.ts"
 import { concat, join, repeat, Str, str } from "./Str.ts"
-import {
-  type CallArguments,
-  compare,
-  Dict,
-  floatText,
-  iterate,
-  List,
-  numberOf,
-  toStr,
-  truthy,
-  typeName,
-  type Value
-} from "./Values.ts"
+import { type CallArguments, Dict, iterate, List, numberOf, truthy, typeName, type Value } from "./Values.ts"
 
 interface Options {
   readonly ascii: boolean

@@ -4,19 +4,19 @@
  * @since 0.2.0
  */
 import { bind, integer } from "./arguments.ts"
+import { compare } from "./comparing.ts"
 import { fail } from "./JinjaError.ts"
 import { arithmetic } from "./operators.ts"
+import { toStr } from "./printing.ts"
 import { concat, join, Str, str } from "./Str.ts"
 import {
   type CallArguments,
-  compare,
   Dict,
   Generator,
   hashOf,
   iterate,
   List,
   Range,
-  toStr,
   truthy,
   typeName,
   Undefined,

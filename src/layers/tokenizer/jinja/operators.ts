@@ -4,10 +4,11 @@
  * @since 0.2.0
  */
 import type * as Ast from "./Ast.ts"
+import { compare, contains, equal } from "./comparing.ts"
 import { formatPercent } from "./formatting.ts"
 import { fail, unsupported } from "./JinjaError.ts"
 import { concat, repeat, Str } from "./Str.ts"
-import { compare, contains, defined, equal, List, numberOf, typeName, type Value } from "./Values.ts"
+import { defined, List, numberOf, typeName, type Value } from "./Values.ts"
 
 const floorDivide = (a: bigint, b: bigint): bigint => {
   const quotient = a / b
@@ -17,7 +18,7 @@ const floorDivide = (a: bigint, b: bigint): bigint => {
 const modulo = (a: number, b: number): number => {
   const rest = a % b
   if (rest === 0) return b < 0 ? -0 : 0
-  return rest !== 0 && (rest < 0) !== (b < 0) ? rest + b : rest
+  return (rest < 0) !== (b < 0) ? rest + b : rest
 }
 
 const ofIntegers = (operator: Ast.Arithmetic, a: bigint, b: bigint): Value => {

@@ -5,21 +5,21 @@
  */
 import { bind, integer } from "./arguments.ts"
 import type * as Ast from "./Ast.ts"
+import { equal } from "./comparing.ts"
 import { fail, unsupported } from "./JinjaError.ts"
 import { arithmetic, compares } from "./operators.ts"
+import { toStr } from "./printing.ts"
 import { Str } from "./Str.ts"
 import { stringMethods } from "./stringMethods.ts"
 import {
   Callable,
   type CallArguments,
   Dict,
-  equal,
   itemsOf,
   List,
   Range,
   sizeOf,
   Special,
-  toStr,
   truthy,
   Undefined,
   type Value
