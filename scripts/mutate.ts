@@ -145,7 +145,7 @@ const main = async (): Promise<number> => {
     remember(result)
     judged.push({ mutant, result })
   }
-  const uncompiled = refused(open, sources, progress)
+  const uncompiled = await refused(open, sources, progress)
   for (const mutant of open) {
     if (uncompiled.has(mutant.id)) {
       settle(mutant, { id: mutant.id, source: sourceOf.get(mutant.file)!.hash, status: "refused", tests: "" })

@@ -6,7 +6,7 @@
  *
  * @since 0.1.0
  */
-import { Effect, FileSystem, Layer, Option, Path, type PlatformError, Semaphore } from "effect"
+import { Effect, Exit, FileSystem, Layer, Option, Path, type PlatformError, Semaphore } from "effect"
 import {
   type Checkpoint,
   CheckpointCorrupt,
@@ -250,22 +250,24 @@ export const layer = (
           yield* io(directory)(Effect.andThen(fs.makeDirectory(directory, { recursive: true }), tidy()))
           tidied = true
         }
-        yield* io(unfinished)(fs.makeDirectory(unfinished, { recursive: true }))
-        return yield* Effect.gen(function*() {
-          yield* write(checkpoint, unfinished)
-          const again = (yield* io(directory)(names()))
-            .flatMap((name) => {
-              const place = parsePlace(name)
-              return place?.step === checkpoint.step ? [place.again + 1] : []
-            })
-          const path = paths.join(directory, placeName(checkpoint.step, Math.max(0, ...again)))
-          yield* io(path)(fs.rename(unfinished, path))
-          yield* syncDirectory(directory)
-          const info: CheckpointInfo = { step: checkpoint.step, metric: checkpoint.metric, path }
-          yield* prune(info)
-          return info
-        }).pipe(
-          Effect.onError(() => Effect.ignore(fs.remove(unfinished, { recursive: true, force: true })))
+        return yield* Effect.acquireUseRelease(
+          io(unfinished)(fs.makeDirectory(unfinished, { recursive: true })),
+          Effect.fnUntraced(function*() {
+            yield* write(checkpoint, unfinished)
+            const again = (yield* io(directory)(names()))
+              .flatMap((name) => {
+                const place = parsePlace(name)
+                return place?.step === checkpoint.step ? [place.again + 1] : []
+              })
+            const path = paths.join(directory, placeName(checkpoint.step, Math.max(0, ...again)))
+            yield* io(path)(fs.rename(unfinished, path))
+            yield* syncDirectory(directory)
+            const info: CheckpointInfo = { step: checkpoint.step, metric: checkpoint.metric, path }
+            yield* prune(info)
+            return info
+          }),
+          (_, exit) =>
+            Exit.isSuccess(exit) ? Effect.void : Effect.ignore(fs.remove(unfinished, { recursive: true, force: true }))
         )
       })
 

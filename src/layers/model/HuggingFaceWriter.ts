@@ -171,8 +171,35 @@ export const check = Effect.fnUntraced(function*(
   directory: string
 ): Effect.fn.Return<void, ModelFileIo | ModelFileMissing, FileSystem.FileSystem | Path.Path> {
   const fs = yield* FileSystem.FileSystem
-  const { workshop } = yield* prepare(directory)
-  yield* Effect.ignore(fs.remove(workshop, { recursive: true }))
+  yield* Effect.acquireUseRelease(
+    prepare(directory),
+    () => Effect.void,
+    ({ workshop }) => Effect.ignore(fs.remove(workshop, { recursive: true }))
+  )
+})
+
+/** Makes the folder in its workshop and puts it in its place. */
+const make = Effect.fnUntraced(function*<E, R>(
+  { exists, target, workshop }: Effect.Success<ReturnType<typeof prepare>>,
+  finished: string,
+  options: SaveOptions<E, R>
+) {
+  const fs = yield* FileSystem.FileSystem
+  const { join } = yield* Path.Path
+  const failed = Effect.mapError(fromPlatform(target))
+  // what cannot be written is to be a file of the model, not one in the making
+  const named = <Failure>(error: Failure | ModelFileIo): Failure | ModelFileIo =>
+    error instanceof ModelFileIo && error.path.startsWith(finished)
+      ? new ModelFileIo({ path: `${target}${error.path.slice(finished.length)}`, reason: error.reason })
+      : error
+  yield* Effect.gen(function*() {
+    // A folder of its own: the temporary one is closed to other users.
+    yield* failed(fs.makeDirectory(finished))
+    yield* writeModel(finished, options)
+    if (exists) yield* copyEntries(target, finished, (name) => !isReplaced(name))
+    if (options.companionsFrom !== undefined) yield* copyContents(options.companionsFrom, finished)
+    yield* Effect.uninterruptible(failed(replace(finished, target, exists ? join(workshop, "replaced") : undefined)))
+  }).pipe(Effect.mapError(named))
 })
 
 /**
@@ -187,25 +214,11 @@ export const save = Effect.fn("HuggingFaceWriter.save")(function*<E, R>(
   directory: string,
   options: SaveOptions<E, R>
 ): Effect.fn.Return<void, E | ModelFileIo | ModelFileMissing, R | FileSystem.FileSystem | Path.Path> {
-  const fs = yield* FileSystem.FileSystem
   const { join } = yield* Path.Path
-  const { exists, target, workshop } = yield* prepare(directory)
-  const failed = Effect.mapError(fromPlatform(target))
-  const finished = join(workshop, "model")
-  // what cannot be written is to be a file of the model, not one in the making
-  const named = <Failure>(error: Failure | ModelFileIo): Failure | ModelFileIo =>
-    error instanceof ModelFileIo && error.path.startsWith(finished)
-      ? new ModelFileIo({ path: `${target}${error.path.slice(finished.length)}`, reason: error.reason })
-      : error
-  yield* Effect.gen(function*() {
-    // A folder of its own: the temporary one is closed to other users.
-    yield* failed(fs.makeDirectory(finished))
-    yield* writeModel(finished, options)
-    if (exists) yield* copyEntries(target, finished, (name) => !isReplaced(name))
-    if (options.companionsFrom !== undefined) yield* copyContents(options.companionsFrom, finished)
-    yield* Effect.uninterruptible(failed(replace(finished, target, exists ? join(workshop, "replaced") : undefined)))
-  }).pipe(
-    Effect.mapError(named),
-    Effect.ensuring(Effect.ignore(clean(workshop, finished)))
+  const finishedIn = (workshop: string) => join(workshop, "model")
+  yield* Effect.acquireUseRelease(
+    prepare(directory),
+    (prepared) => make(prepared, finishedIn(prepared.workshop), options),
+    ({ workshop }) => Effect.ignore(clean(workshop, finishedIn(workshop)))
   )
 })

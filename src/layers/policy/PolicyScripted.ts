@@ -97,9 +97,9 @@ export const layer = (
         contextLength,
         version: Effect.succeed(0),
         session: ({ ids, promptKey, sample, seed, turn: first }) =>
-          Effect.sync(() => {
-            const parts = [ids]
-            let tokens = ids.length
+          Effect.suspend(() => {
+            const parts: Array<Int32Array> = []
+            let tokens = 0
             let turn = first ?? 0
             const grow = (part: Int32Array) =>
               Effect.suspend(() => {
@@ -111,15 +111,15 @@ export const layer = (
                 return Effect.void
               })
             const context = () => parts.map((part) => tokenizer.decode(part)).join("")
-            return {
+            return Effect.as(grow(ids), {
               append: grow,
-              generate: (options) =>
+              generate: (options: GenerateOptions) =>
                 Effect.suspend(() => {
                   const text = say({ promptKey, sample, seed, turn: turn++, context })
                   const generation = generationOf(tokenizer, text, options)
                   return Effect.as(grow(generation.ids), generation)
                 })
-            }
+            })
           }),
         logProbs: (sequences) =>
           Effect.succeed(sequences.map((ids) => ({ logProbs: certain(ids), entropy: certain(ids) })))
