@@ -4,6 +4,7 @@ import { ConfigProvider, Effect, FileSystem, Path, Schema } from "effect"
 import { Command } from "effect/cli"
 import { TestConsole } from "effect/testing"
 import { device } from "../../src/cli/device.ts"
+import { shippedModel } from "../../src/layers/assets.ts"
 import { packageFor } from "../../src/layers/device/tensorflow/install/install.ts"
 
 const run = (...args: ReadonlyArray<string>) => Command.runWith(device, { version: "0.0.0", renderErrors: false })(args)
@@ -40,6 +41,17 @@ describe("search-r1 device", () => {
       const listed = yield* Effect.flatMap(logs, Schema.decodeEffect(Listed))
       assert.deepStrictEqual(listed.map(({ name }) => name), ["wasm", "tensorflow", "torch", "cpu"])
       assert.isTrue(listed[3]!.available)
+    }).pipe(Effect.provide([NodeServices.layer, TestConsole.layer])))
+
+  it.effect("plans with the memory that it is given in GiB", () =>
+    Effect.gen(function*() {
+      const LimitBytes = Schema.fromJsonString(Schema.Struct({ limitBytes: Schema.Natural }))
+      yield* run("plan", shippedModel, "--memory", "1.5", "--storage", "float32", "--json")
+      const { limitBytes } = yield* Effect.flatMap(logs, Schema.decodeEffect(LimitBytes))
+      // one and a half times 1024 * 1024 * 1024
+      assert.strictEqual(limitBytes, 1_610_612_736)
+      yield* run("plan", shippedModel, "--memory", "1.5", "--storage", "float32")
+      assert.include(yield* logs, "The device has 1.50 GiB.")
     }).pipe(Effect.provide([NodeServices.layer, TestConsole.layer])))
 
   it.effect("says why a device is missing and what to do about it", () =>

@@ -113,6 +113,19 @@ layer(Tiny.layer, { excludeTestServices: true, timeout: "60 seconds" })("search-
           (yield* finetuning([other, "--data", file, "--min-reward", "2"])).error ?? "",
           /nothing to learn from \(\d+ with less reward\)/
         )
+        const unrewarded = `${directory}/unrewarded.jsonl`
+        yield* fs.writeFileString(
+          unrewarded,
+          `${
+            JSON.stringify({
+              messages: [{ role: "user", content: "Who?" }, { role: "assistant", content: "<answer> he </answer>" }]
+            })
+          }\n`
+        )
+        assert.match(
+          (yield* finetuning([other, "--data", unrewarded, "--min-reward", "0"])).error ?? "",
+          /nothing to learn from \(1 without a reward\)/
+        )
         const bad = `${directory}/bad.jsonl`
         yield* fs.writeFileString(bad, `{"messages":[]}\n${yield* fs.readFileString(file)}`)
         assert.match((yield* finetuning([other, "--data", bad])).error ?? "", /bad.jsonl:1: .*With --skip-bad/s)

@@ -96,6 +96,8 @@ describe("Weights.read of llama2.c files", () => {
           assert.deepStrictEqual(ModelTensors.tensors(weights.config), ModelTensors.tensors(config))
           assert.strictEqual(weights.config.rmsNormEps, 1e-5)
           assert.strictEqual(weights.config.maxPositions, 16)
+          // run.c stops at the beginning of the next text too
+          assert.deepStrictEqual(weights.config.eosTokenIds, [2, 1])
           const tensors = yield* Stream.runCollect(weights.tensors)
           assert.deepStrictEqual(tensors.map(({ name, shape }) => ({ name, shape })), ModelTensors.tensors(config))
           for (const tensor of tensors) assert.deepStrictEqual(tensor.data, numbersOf(tensor), tensor.name)

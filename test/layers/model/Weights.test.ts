@@ -1,6 +1,6 @@
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, FileSystem, Path, type Scope, Stream } from "effect"
+import { Effect, FileSystem, Path, PlatformError, type Scope, Stream } from "effect"
 import { homedir } from "node:os"
 import * as ModelTensors from "../../../src/domain/ModelTensors.ts"
 import * as Weights from "../../../src/layers/model/Weights.ts"
@@ -46,6 +46,48 @@ describe("Weights.save and Weights.read", () => {
         assert.deepStrictEqual(yield* filesOf(second), yield* filesOf(first))
       })))
   }
+
+  it.effect("aligns the numbers of every file to eight bytes, as long as its header may be", () =>
+    test(Effect.gen(function*() {
+      const lengths = new Set<number>()
+      for (const layers of [1, 2, 3, 11]) {
+        const directory = yield* savedModel({ config: smallConfig({ num_hidden_layers: layers }), maxShardBytes: 1200 })
+        for (const [name, base64] of yield* filesOf(directory)) {
+          if (!name.endsWith(".safetensors")) continue
+          const bytes = Buffer.from(base64, "base64")
+          const header = Number(bytes.readBigUInt64LE(0))
+          assert.strictEqual(header % 8, 0, name)
+          // what fills it up is white space of JSON
+          lengths.add(bytes.toString("utf8", 8, 8 + header).trimEnd().length % 8)
+        }
+      }
+      assert.isAbove(lengths.size, 2, "headers of several lengths")
+    })))
+
+  it.effect("puts the earlier model back where the new one cannot take its place", () =>
+    test(Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const { dirname } = yield* Path.Path
+      const directory = yield* savedModel()
+      const before = yield* filesOf(directory)
+      let renames = 0
+      const failing = FileSystem.make({
+        ...fs,
+        rename: (from, to) =>
+          ++renames === 2
+            ? Effect.fail(
+              PlatformError.systemError({ _tag: "PermissionDenied", module: "FileSystem", method: "rename" })
+            )
+            : fs.rename(from, to)
+      })
+      const error = yield* Weights.save(directory, {
+        config: smallConfig(),
+        read: ({ shape }) => Effect.succeed(new Float32Array(ModelTensors.elements(shape)))
+      }).pipe(Effect.provideService(FileSystem.FileSystem, failing), Effect.flip)
+      assert.strictEqual(error._tag, "ModelFileIo")
+      assert.deepStrictEqual(yield* filesOf(directory), before)
+      assert.strictEqual((yield* fs.readDirectory(dirname(directory))).length, 1)
+    })))
 
   it.effect("spreads weights over shards and reads them again", () =>
     test(Effect.gen(function*() {
