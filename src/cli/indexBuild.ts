@@ -85,6 +85,7 @@ const embedderOf = Effect.fnUntraced(function*(given: Option.Option<EmbedderSpec
 type BuildError =
   | CorpusUnreadable
   | RetrieverLance.IndexIo
+  | RetrieverLance.EmbedderMismatch
   | RetrieverError
   | RetrieverLance.PackageUnavailable
   | WriterLock.InUse

@@ -76,6 +76,24 @@ const parseTransformers = (
 }
 
 /**
+ * An embedder as the command line writes it: {@link parse} reads the same from it. `poolingOf` tells the pooling of a
+ * model from its name.
+ *
+ * @category formatting
+ * @since 0.2.0
+ */
+export const format = (spec: EmbedderSpec, poolingOf: (model: string) => Pooling): string => {
+  if (spec._tag === "hashing") return `hashing:${spec.dimensions}`
+  if (spec._tag === "http") return `${spec.url}#${spec.model}`
+  const settings = [
+    ...(spec.dtype === "fp32" ? [] : [`dtype=${spec.dtype}`]),
+    ...(spec.pooling === poolingOf(spec.model) ? [] : [`pooling=${spec.pooling}`]),
+    ...(spec.maxTokens === 256 ? [] : [`max-tokens=${spec.maxTokens}`])
+  ]
+  return `transformers:${spec.model}${settings.length === 0 ? "" : `?${settings.join("&")}`}`
+}
+
+/**
  * Reads an embedder as the command line writes it: `hashing`, `hashing:256`, `transformers:MODEL`,
  * `transformers:MODEL?dtype=q8&pooling=cls&max-tokens=128`, or the address of a server and its model,
  * `http://127.0.0.1:8080/v1/embeddings#MODEL`. `poolingOf` tells the pooling of a model from its name.

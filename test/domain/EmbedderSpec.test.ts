@@ -46,3 +46,19 @@ describe("EmbedderSpec.parse", () => {
     assert.match(Result.isFailure(parsed) ? parsed.failure : "", message)
   })
 })
+
+describe("EmbedderSpec.format", () => {
+  it.each([
+    "hashing:64",
+    "http://127.0.0.1:8080/v1/embeddings#intfloat/e5-base-v2",
+    "transformers:BAAI/bge-base-en-v1.5",
+    "transformers:./bge?pooling=mean",
+    "transformers:./minilm?dtype=q8&pooling=cls&max-tokens=128"
+  ])("writes what parse reads: %s", (text) => {
+    const parsed = parse(text)
+    assert.isTrue(Result.isSuccess(parsed))
+    if (Result.isSuccess(parsed)) {
+      assert.strictEqual(EmbedderSpec.format(parsed.success, (model) => model.includes("bge") ? "cls" : "mean"), text)
+    }
+  })
+})

@@ -44,5 +44,11 @@ export const layer = (options?: { readonly dimensions?: number | undefined }): L
   Layer.sync(Embedder, () => {
     const dimensions = options?.dimensions ?? 512
     const all = (texts: ReadonlyArray<string>) => Effect.sync(() => texts.map((text) => embed(text, dimensions)))
-    return Embedder.of({ name: `EmbedderHashing(${dimensions})`, queries: all, passages: all })
+    return Embedder.of({
+      name: `EmbedderHashing(${dimensions})`,
+      spec: { _tag: "hashing", dimensions },
+      queryPrefix: "",
+      queries: all,
+      passages: all
+    })
   })

@@ -121,6 +121,8 @@ export const layer = (options: Options): Layer.Layer<Embedder, never, HttpClient
         send(texts.map((text) => prefix + text), options.concurrency ?? 4, (batch) => resilient(request(batch)))
       return Embedder.of({
         name,
+        spec: { _tag: "http", url: String(options.url), model: options.model },
+        queryPrefix: prefixes.query,
         queries: Effect.fn("EmbedderHttp.queries")(embed(prefixes.query)),
         passages: Effect.fn("EmbedderHttp.passages")(embed(prefixes.passage))
       })

@@ -83,7 +83,8 @@ export const layer = (
   Layer.effect(
     Embedder,
     Effect.gen(function*() {
-      const { model, tokenizer } = yield* loadModel("embeds", { ...options, maxTokens: options.maxTokens ?? 256 })
+      const maxTokens = options.maxTokens ?? 256
+      const { model, tokenizer } = yield* loadModel("embeds", { ...options, maxTokens })
       const name = `EmbedderTransformers(${options.model})`
       const prefixes = options.prefixes ?? prefixesOf(options.model)
       const pooling = options.pooling ?? poolingOf(options.model)
@@ -118,6 +119,8 @@ export const layer = (
         })
       return Embedder.of({
         name,
+        spec: { _tag: "transformers", model: options.model, dtype: options.dtype ?? "fp32", pooling, maxTokens },
+        queryPrefix: prefixes.query,
         queries: Effect.fn("EmbedderTransformers.queries")(embed(prefixes.query)),
         passages: Effect.fn("EmbedderTransformers.passages")(embed(prefixes.passage))
       })

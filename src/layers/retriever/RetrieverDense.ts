@@ -5,13 +5,15 @@
  */
 import { Effect, Layer, Stream } from "effect"
 import { contents, type Document } from "../../domain/Document.ts"
+import * as ProbePassages from "../../domain/ProbePassages.ts"
 import { Embedder } from "../../services/Embedder.ts"
 import { Retriever, type RetrieverError, RetrieverFailed, RetrieverUnexpectedShape } from "../../services/Retriever.ts"
-import { IndexCorrupt, type IndexIo } from "./indexfile/errors.ts"
+import { type EmbedderMismatch, IndexCorrupt, type IndexIo } from "./indexfile/errors.ts"
 import { openFile, type OpenOptions } from "./indexfile/read.ts"
 import { Matrix } from "./matrix.ts"
+import * as StoredVectors from "./storedVectors.ts"
 
-export { IndexCorrupt, IndexIo } from "./indexfile/errors.ts"
+export { EmbedderMismatch, IndexCorrupt, IndexIo } from "./indexfile/errors.ts"
 
 /**
  * @category models
@@ -100,7 +102,7 @@ const wrongSize = (retriever: string, size: number, expected: number) =>
 
 /**
  * Searches the vectors of an index file that `search-r1 index build --engine dense` (or `both`) made; they are held in
- * memory. The embedder must be that of the passages.
+ * memory. The embedder must be that of the passages: it embeds some of them again on opening, and another one is refused.
  *
  * @category layers
  * @since 0.1.0
@@ -108,7 +110,7 @@ const wrongSize = (retriever: string, size: number, expected: number) =>
 export const layerIndex = (
   path: string,
   options?: OpenOptions
-): Layer.Layer<Retriever, IndexCorrupt | IndexIo, Embedder> =>
+): Layer.Layer<Retriever, IndexCorrupt | IndexIo | EmbedderMismatch | RetrieverError, Embedder> =>
   Layer.effect(
     Retriever,
     Effect.gen(function*() {
@@ -125,6 +127,30 @@ export const layerIndex = (
           reason: `it holds ${matrix.rows} vectors for ${description.documents} passages`
         })
       }
-      return make(`RetrieverDense(${embedder.name})`, embedder, matrix, yield* documents(options))
+      const document = yield* documents(options)
+      const { probes = yield* probesOf(matrix.rows, document), ...recorded } = description.vectors
+      yield* StoredVectors.expectEmbedder(
+        StoredVectors.recorded(path, description.kind, recorded),
+        embedder,
+        probes.filter((row) => row < matrix.rows).map((row) => ({
+          text: contents(document(row)),
+          vector: matrix.row(row)
+        }))
+      )
+      return make(`RetrieverDense(${embedder.name})`, embedder, matrix, document)
     })
   )
+
+/** Passages of an index without probes that are looked at: all of as many as fit in memory. */
+const mostLookedAt = 500_000
+
+/** The rows by which the embedder of an index is known again that names none. */
+const probesOf = Effect.fnUntraced(function*(rows: number, document: (row: number) => Document) {
+  const chooser = new ProbePassages.Chooser()
+  const step = Math.max(1, Math.ceil(rows / mostLookedAt))
+  for (let row = 0, looked = 0; row < rows; row += step, looked++) {
+    chooser.offer(row, contents(document(row)))
+    if (looked % 4096 === 4095) yield* Effect.yieldNow
+  }
+  return chooser.rows()
+})

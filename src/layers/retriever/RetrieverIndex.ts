@@ -6,11 +6,11 @@
 import { Effect, FileSystem, Layer, type Path } from "effect"
 import type { HttpClient } from "effect/http"
 import type { EmbedderSpec } from "../../domain/EmbedderSpec.ts"
-import type { Retriever } from "../../services/Retriever.ts"
+import type { Retriever, RetrieverError } from "../../services/Retriever.ts"
 import * as EmbedderFromSpec from "../embedder/EmbedderFromSpec.ts"
 import type { PackageUnavailable } from "../optional/PackageUnavailable.ts"
 import type { OnnxModelUnavailable } from "../transformers/library.ts"
-import { IndexCorrupt, type IndexIo, ioOf } from "./indexfile/errors.ts"
+import { type EmbedderMismatch, IndexCorrupt, type IndexIo, ioOf } from "./indexfile/errors.ts"
 import { type Description as FileDescription } from "./indexfile/format.ts"
 import { openFile } from "./indexfile/read.ts"
 import { type Description as LanceDescription, read as readLance } from "./lance/description.ts"
@@ -34,7 +34,13 @@ export type Description = FileDescription | LanceDescription
  * @category errors
  * @since 0.1.0
  */
-export type IndexError = IndexCorrupt | IndexIo | PackageUnavailable | OnnxModelUnavailable
+export type IndexError =
+  | IndexCorrupt
+  | IndexIo
+  | EmbedderMismatch
+  | PackageUnavailable
+  | OnnxModelUnavailable
+  | RetrieverError
 
 /**
  * @category models
@@ -43,7 +49,7 @@ export type IndexError = IndexCorrupt | IndexIo | PackageUnavailable | OnnxModel
 export interface Options {
   /** How it is searched; unless given, by all that it holds. */
   readonly mode?: RetrieverLance.Mode | undefined
-  /** Embeds the queries instead of what the index names: the same model at another place. */
+  /** Embeds the queries instead of what the index names: the same model at another place; any other is refused. */
   readonly embedder?: EmbedderSpec | undefined
   /** How a server is asked that embeds. */
   readonly server?: ServerOptions | undefined

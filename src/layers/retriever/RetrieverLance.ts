@@ -14,12 +14,13 @@ import { Retriever, type RetrieverError, RetrieverFailed, RetrieverUnexpectedSha
 import type { PackageUnavailable } from "../optional/PackageUnavailable.ts"
 import type { Hit } from "./best.ts"
 import * as Fusion from "./fusion.ts"
-import { IndexCorrupt, type IndexIo } from "./indexfile/errors.ts"
+import { type EmbedderMismatch, IndexCorrupt, type IndexIo } from "./indexfile/errors.ts"
 import type { Description } from "./lance/description.ts"
 import * as Opening from "./lance/open.ts"
+import * as StoredVectors from "./storedVectors.ts"
 
 export { PackageUnavailable } from "../optional/PackageUnavailable.ts"
-export { IndexCorrupt, IndexIo } from "./indexfile/errors.ts"
+export { EmbedderMismatch, IndexCorrupt, IndexIo } from "./indexfile/errors.ts"
 export { build, type BuildOptions } from "./lance/build.ts"
 export { type Description, read, VectorIndex } from "./lance/description.ts"
 export { open, type OpenIndex, type OpenOptions, verify } from "./lance/open.ts"
@@ -122,15 +123,33 @@ const make = (
   )
 }
 
+const expectMode = Effect.fnUntraced(function*(path: string, description: Description, mode: Mode) {
+  const reason = refusal(description, mode)
+  if (reason !== undefined) return yield* new IndexCorrupt({ path, reason })
+})
+
+const openedWords = Effect.fnUntraced(function*(path: string, options: Options | undefined) {
+  const index = yield* Opening.open(path, options)
+  yield* expectMode(path, index.description, "words")
+  return make(index, "words", undefined, options)
+})
+
 const opened = Effect.fnUntraced(function*(
   path: string,
   options: Options | undefined,
-  embedder: Embedder["Service"] | undefined
+  embedder: Embedder["Service"]
 ) {
   const index = yield* Opening.open(path, options)
-  const mode = options?.mode ?? (embedder === undefined ? "words" : defaultMode(index.description))
-  const reason = refusal(index.description, mode)
-  if (reason !== undefined) return yield* new IndexCorrupt({ path, reason })
+  const { dimensions, vectors } = index.description
+  const mode = options?.mode ?? defaultMode(index.description)
+  yield* expectMode(path, index.description, mode)
+  if (mode !== "words" && vectors !== null) {
+    yield* StoredVectors.expectEmbedder(
+      StoredVectors.recorded(path, "lance", { dimensions, embedder: vectors.embedder }),
+      embedder,
+      yield* index.probes
+    )
+  }
   return make(index, mode, embedder, options)
 })
 
@@ -144,10 +163,11 @@ export const layerWords = (
   path: string,
   options?: Omit<Options, "mode" | "weights" | "candidates">
 ): Layer.Layer<Retriever, IndexCorrupt | IndexIo | PackageUnavailable, FileSystem.FileSystem | Path.Path> =>
-  Layer.effect(Retriever, opened(path, { ...options, mode: "words" }, undefined))
+  Layer.effect(Retriever, openedWords(path, options))
 
 /**
- * Searches an index in any mode. The embedder must be that of the passages; scores are cosines in `flat` and `ann`, and
+ * Searches an index in any mode. The embedder must be that of the passages: it embeds some of them again on opening, and
+ * another one is refused. Scores are cosines in `flat` and `ann`, and
  * sums of reciprocal ranks in `hybrid`.
  *
  * @category layers
@@ -158,6 +178,6 @@ export const layer = (
   options?: Options
 ): Layer.Layer<
   Retriever,
-  IndexCorrupt | IndexIo | PackageUnavailable,
+  IndexCorrupt | IndexIo | PackageUnavailable | EmbedderMismatch | RetrieverError,
   Embedder | FileSystem.FileSystem | Path.Path
 > => Layer.effect(Retriever, Effect.flatMap(Embedder, (embedder) => opened(path, options, embedder)))

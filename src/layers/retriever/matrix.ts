@@ -37,6 +37,11 @@ export class Matrix {
     this.rows += 1
   }
 
+  row(row: number): Float32Array {
+    const start = row % rowsPerPiece * this.columns
+    return this.pieces[Math.floor(row / rowsPerPiece)]?.subarray(start, start + this.columns) ?? new Float32Array()
+  }
+
   /** The rows with the largest dot products; equal ones in row order. */
   nearest(query: Float32Array, topK: number): Best {
     const best = new Best(Math.min(topK, this.rows))

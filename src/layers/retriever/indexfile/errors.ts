@@ -38,6 +38,32 @@ export class IndexIo extends Schema.TaggedError<IndexIo>()("IndexIo", {
 }
 
 /**
+ * The vectors of an index were made by another embedder than the one that queries would be embedded by: another model,
+ * other weights of the same name, or the same program with another treatment of text.
+ *
+ * @category errors
+ * @since 0.2.0
+ */
+export class EmbedderMismatch extends Schema.TaggedError<EmbedderMismatch>()("EmbedderMismatch", {
+  path: Schema.String,
+  /** The embedder that the index names. */
+  built: Schema.String,
+  /** The embedder that it was opened with. */
+  given: Schema.String,
+  /** How they differ. */
+  reason: Schema.String,
+  /** What to do instead of searching for the wrong passages. */
+  mend: Schema.String
+}) {
+  override get message() {
+    const other = this.given === this.built
+      ? "the embedder of that name makes others now"
+      : `${this.given} makes others`
+    return `${this.path} holds vectors by ${this.built}, and ${other}: ${this.reason}. ${this.mend}`
+  }
+}
+
+/**
  * Makes what the file system refuses the error of the index at `path`, in words.
  *
  * @category combinators

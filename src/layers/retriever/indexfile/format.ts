@@ -42,7 +42,12 @@ const words = {
 }
 
 const vectors = {
-  vectors: Schema.Struct({ dimensions: Schema.Natural, embedder: EmbedderSpec })
+  vectors: Schema.Struct({
+    dimensions: Schema.Natural,
+    embedder: EmbedderSpec,
+    /** Rows by whose vectors the embedder is known again, see `ProbePassages`; indexes of before 0.2 name none. */
+    probes: Schema.optionalKey(Schema.Array(Schema.Natural))
+  })
 }
 
 /**

@@ -9,6 +9,7 @@ import { Effect, FileSystem, type Path, Schema, Stream } from "effect"
 import { crc32 } from "node:zlib"
 import { contents, type Document } from "../../../domain/Document.ts"
 import type { EmbedderSpec } from "../../../domain/EmbedderSpec.ts"
+import * as ProbePassages from "../../../domain/ProbePassages.ts"
 import { Growing } from "../bm25/growing.ts"
 import type { Bm25Parameters } from "../bm25/postings.ts"
 import * as WordsWriter from "../bm25/writeWords.ts"
@@ -77,9 +78,14 @@ const embedInto = <E>(
   path: string
 ) => {
   let dimensions = 0
+  let first = 0
+  const probes = new ProbePassages.Chooser()
   return {
     add: Effect.fnUntraced(function*(batch: ReadonlyArray<Document>) {
-      const vectors = yield* passages(batch.map(contents))
+      const texts = batch.map(contents)
+      for (const [at, text] of texts.entries()) probes.offer(first + at, text)
+      first += batch.length
+      const vectors = yield* passages(texts)
       dimensions ||= vectors[0]?.length ?? 0
       const rows = new Float32Array(batch.length * dimensions)
       for (let row = 0; row < batch.length; row++) {
@@ -92,7 +98,7 @@ const embedInto = <E>(
       }
       yield* append(rows)
     }),
-    description: () => ({ dimensions, embedder: spec })
+    description: () => ({ dimensions, embedder: spec, probes: probes.rows() })
   }
 }
 

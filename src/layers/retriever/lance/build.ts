@@ -5,24 +5,25 @@
  */
 // CRC-32 has no counterpart in Effect.
 // @effect-diagnostics nodeBuiltinImport:off
-import { Effect, FileSystem, Option, Path, Schema, Stream } from "effect"
+import { Effect, type FileSystem, type Path, Stream } from "effect"
 import { crc32 } from "node:zlib"
 import { contents, type Document } from "../../../domain/Document.ts"
 import type { EmbedderSpec } from "../../../domain/EmbedderSpec.ts"
 import { analyze } from "../../../domain/MultilingualAnalyzer.ts"
+import * as ProbePassages from "../../../domain/ProbePassages.ts"
 import type { Embedder } from "../../../services/Embedder.ts"
 import type { RetrieverError } from "../../../services/Retriever.ts"
-import * as AtomicFile from "../../atomicFile.ts"
-import { uniqueName } from "../../hash.ts"
 import type { PackageUnavailable } from "../../optional/PackageUnavailable.ts"
 import * as SystemReason from "../../systemReason.ts"
 import * as WriterLock from "../../writerLock.ts"
-import { IndexIo, ioOf } from "../indexfile/errors.ts"
-import * as Replaceable from "../indexfile/replaceable.ts"
-import { type Description, fileName, Plan, tableName, type VectorIndex, write } from "./description.ts"
+import { type EmbedderMismatch, IndexIo, ioOf } from "../indexfile/errors.ts"
+import * as StoredVectors from "../storedVectors.ts"
+import { type Description, type Plan, tableName, type VectorIndex, write } from "./description.ts"
 import * as Files from "./files.ts"
 import { indexedText, textIndex, vectorIndex } from "./indices.ts"
 import { type Connection, type Lance, load, type Table } from "./library.ts"
+import * as Staging from "./staging.ts"
+import * as Stored from "./stored.ts"
 
 /**
  * @category models
@@ -48,9 +49,6 @@ export interface BuildOptions {
   /** Told what is done once all passages are there. */
   readonly onStage?: ((stage: string) => Effect.Effect<void>) | undefined
 }
-
-const PlanJson = Schema.fromJsonString(Plan)
-const encodePlan = Schema.encodeEffect(PlanJson)
 
 /** The default of BM25 too. */
 const defaultTitleWeight = 3
@@ -89,33 +87,6 @@ const writtenChecks = (table: Table): Promise<ReadonlyArray<number>> =>
     return checks
   })()
 
-const planName = "plan.json"
-
-/** A directory for the build: that of an earlier one of the same plan, or a new one. */
-const staging = Effect.fnUntraced(function*(path: string, plan: Plan, restart: boolean) {
-  const fs = yield* FileSystem.FileSystem
-  const { join } = yield* Path.Path
-  const directory = `${path}.building`
-  yield* Replaceable.directory(path, fileName)
-  yield* Replaceable.directory(directory, planName)
-  const planFile = join(directory, planName)
-  const wanted = yield* Effect.orDie(encodePlan(plan))
-  if (restart) yield* fs.remove(directory, { recursive: true, force: true })
-  const earlier = yield* Effect.option(fs.readFileString(planFile))
-  if (Option.isSome(earlier) && earlier.value !== wanted) {
-    return yield* new IndexIo({
-      path: directory,
-      reason: "an index of another kind was begun here. Build that one to its end, or begin anew with --restart"
-    })
-  }
-  if (Option.isNone(earlier)) {
-    yield* fs.remove(directory, { recursive: true, force: true })
-    yield* fs.makeDirectory(directory, { recursive: true })
-    yield* AtomicFile.writeString(planFile, wanted)
-  }
-  return directory
-})
-
 /** Takes what an earlier run has written from the stream, and fails where it was of other passages. */
 const unwritten = (checks: ReadonlyArray<number>, directory: string) => {
   let seen = 0
@@ -140,6 +111,7 @@ const unwritten = (checks: ReadonlyArray<number>, directory: string) => {
 interface Written {
   readonly documents: number
   readonly dimensions: number
+  readonly probes: ReadonlyArray<number>
 }
 
 const writePassages = Effect.fnUntraced(function*<E, R>(
@@ -159,9 +131,17 @@ const writePassages = Effect.fnUntraced(function*<E, R>(
   let dimensions = 0
   if (documents > 0) yield* options?.onProgress?.(documents) ?? Effect.void
   const vectors = options?.vectors
+  const probes = new ProbePassages.Chooser()
 
   yield* batches.pipe(
-    Stream.tap((batch) => Effect.sync(() => void (read += batch.length))),
+    Stream.tap((batch) =>
+      Effect.sync(() => {
+        if (vectors !== undefined) {
+          for (const [at, document] of batch.entries()) probes.offer(read + at, contents(document))
+        }
+        read += batch.length
+      })
+    ),
     Stream.mapEffect(fresh),
     Stream.flattenIterable,
     Stream.grouped(options?.batchSize ?? (vectors === undefined ? 4096 : 512)),
@@ -197,7 +177,7 @@ const writePassages = Effect.fnUntraced(function*<E, R>(
       reason: `${checks.length} passages were written from a longer corpus than this one. Begin anew with --restart`
     })
   }
-  return [table, { documents, dimensions }]
+  return [table, { documents, dimensions, probes: probes.rows() }]
 })
 
 /** Nothing trains on fewer vectors than a byte has values; comparing all of them is instant. */
@@ -208,7 +188,7 @@ const writeIndices = Effect.fnUntraced(function*(
   table: Table,
   directory: string,
   plan: Plan,
-  { dimensions, documents }: Written,
+  { dimensions, documents }: Omit<Written, "probes">,
   onStage: (stage: string) => Effect.Effect<void>
 ) {
   const io = attempt(directory)
@@ -231,16 +211,6 @@ const writeIndices = Effect.fnUntraced(function*(
   yield* compact
 })
 
-/** Puts a finished directory in the place of an earlier one, which comes back should that fail. */
-const replace = Effect.fnUntraced(function*(directory: string, path: string) {
-  const fs = yield* FileSystem.FileSystem
-  if (!(yield* fs.exists(path))) return yield* fs.rename(directory, path)
-  const old = `${path}.${uniqueName()}.old`
-  yield* fs.rename(path, old)
-  yield* fs.rename(directory, path).pipe(Effect.tapError(() => Effect.ignore(fs.rename(old, path))))
-  yield* Effect.ignore(fs.remove(old, { recursive: true, force: true }))
-}, Effect.uninterruptible)
-
 /**
  * Builds an index in the directory `path`, which appears when it is whole and then replaces an earlier one. Passages are
  * written, and embedded, in batches to a directory beside it; when the build is cut off, the next one of the same kind
@@ -255,7 +225,7 @@ export const build = Effect.fn("LanceIndex.build")(function*<E, R>(
   options?: BuildOptions
 ): Effect.fn.Return<
   Description,
-  E | IndexIo | RetrieverError | PackageUnavailable | WriterLock.InUse | WriterLock.LockUnavailable,
+  E | IndexIo | EmbedderMismatch | RetrieverError | PackageUnavailable | WriterLock.InUse | WriterLock.LockUnavailable,
   R | FileSystem.FileSystem | Path.Path
 > {
   return yield* Effect.scoped(buildScoped(batches, path, options))
@@ -269,7 +239,7 @@ const buildScoped = Effect.fnUntraced(function*<E, R>(
   const lance = yield* load
   const plan = planOf(options)
   yield* WriterLock.acquireBeside(path)
-  const directory = yield* ioOf(path)(staging(path, plan, options?.restart === true))
+  const directory = yield* ioOf(path)(Staging.stage(path, plan, options?.restart === true))
   const io = attempt(directory)
   const database = yield* Effect.acquireRelease(
     io(() => lance.connect(directory)),
@@ -277,6 +247,9 @@ const buildScoped = Effect.fnUntraced(function*<E, R>(
   )
   const names = yield* io(() => database.tableNames())
   const existing = names.includes(tableName) ? yield* io(() => database.openTable(tableName)) : undefined
+  if (existing !== undefined && options?.vectors !== undefined) {
+    yield* expectSameEmbedder(existing, directory, options.vectors)
+  }
   const [table, written] = yield* writePassages(batches, database, existing, directory, plan, options)
   const dimensions = written.dimensions === 0 && table !== undefined && plan.vectors !== null
     ? yield* io(() => vectorLength(table))
@@ -299,11 +272,32 @@ const buildScoped = Effect.fnUntraced(function*<E, R>(
         index: whole.documents < fewestForVectorIndex ? "flat" : plan.vectors.index
       },
     ...whole,
+    ...(plan.vectors === null ? {} : { probes: written.probes }),
     files: yield* ioOf(path)(Files.checksums(directory))
   }
   yield* ioOf(path)(write(directory, description))
-  yield* ioOf(path)(replace(directory, path))
+  yield* ioOf(path)(Staging.replace(directory, path))
   return description
+})
+
+/** What an earlier run has embedded must be of the embedder that goes on. */
+const expectSameEmbedder = Effect.fnUntraced(function*(
+  table: Table,
+  directory: string,
+  { embedder, spec }: NonNullable<BuildOptions["vectors"]>
+) {
+  const io = attempt(directory)
+  const dimensions = yield* io(() => vectorLength(table))
+  yield* StoredVectors.expectEmbedder(
+    {
+      path: directory,
+      embedder: spec,
+      dimensions,
+      mend: () => "An index of both would find the wrong passages. Begin anew with --restart"
+    },
+    embedder,
+    yield* io(() => Stored.chosen(table))
+  )
 })
 
 /** The dimensions of what an earlier run has embedded to the end. */

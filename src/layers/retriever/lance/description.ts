@@ -55,6 +55,8 @@ export const Description = Schema.Struct({
   documents: Schema.Natural,
   /** 0 without vectors. */
   dimensions: Schema.Natural,
+  /** Offsets of passages by whose vectors the embedder is known again, see `ProbePassages`; older indexes name none. */
+  probes: Schema.optionalKey(Schema.Array(Schema.Natural)),
   /** Every file of the database with its length and CRC-32. */
   files: Schema.Record(Schema.String, Schema.Struct({ bytes: Schema.Natural, crc32: Schema.Natural }))
 })

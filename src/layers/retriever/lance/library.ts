@@ -39,6 +39,7 @@ export interface Query extends AsyncIterable<Rows> {
   readonly nearestTo: (vector: Float32Array) => VectorQuery
   readonly select: (columns: ReadonlyArray<string>) => Query
   readonly limit: (rows: number) => Query
+  readonly where: (predicate: string) => Query
   readonly withRowId: () => Query
   readonly fastSearch: () => Query
   readonly toArrow: () => Promise<Rows | null>
@@ -70,6 +71,7 @@ export interface Table {
   ) => Promise<void>
   readonly query: () => Query
   readonly takeRowIds: (ids: ReadonlyArray<number>) => Query
+  readonly takeOffsets: (offsets: ReadonlyArray<number>) => Query
   readonly optimize: (
     options: { readonly cleanupOlderThan: Date; readonly deleteUnverified: boolean }
   ) => Promise<unknown>

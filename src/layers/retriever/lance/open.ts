@@ -7,11 +7,13 @@ import { Effect, type FileSystem, Path, type Scope } from "effect"
 import type { PackageUnavailable } from "../../optional/PackageUnavailable.ts"
 import type { Hit } from "../best.ts"
 import { IndexCorrupt, type IndexIo } from "../indexfile/errors.ts"
+import type * as StoredVectors from "../storedVectors.ts"
 import { type Description, read, tableName } from "./description.ts"
 import * as Files from "./files.ts"
 import { searchedText } from "./indices.ts"
 import { load, type Query, type Table, type VectorQuery } from "./library.ts"
 import { Passages } from "./passages.ts"
+import * as Stored from "./stored.ts"
 
 /**
  * How the nearest vectors are looked for: more of each finds more and takes longer.
@@ -70,6 +72,8 @@ export interface OpenIndex {
   /** The nearest by cosine; `exact` compares all. */
   readonly byVector: (query: Float32Array, topK: number, exact: boolean) => Promise<ReadonlyArray<Hit>>
   readonly passages: Passages
+  /** Passages with their vectors, by which the embedder is known again; none without vectors. */
+  readonly probes: Effect.Effect<ReadonlyArray<StoredVectors.Stored>, IndexCorrupt>
 }
 
 /** Of passages that are equally good at the end of the list LanceDB gives any. */
@@ -153,7 +157,8 @@ export const open = Effect.fn("LanceIndex.open")(function*(
         takeRowIds: () => {
           throw new Error("the index is empty")
         }
-      }, 0)
+      }, 0),
+      probes: Effect.succeed([])
     }
   }
   const rows = yield* attempt(() => table.countRows())
@@ -186,7 +191,10 @@ export const open = Effect.fn("LanceIndex.open")(function*(
           "_distance",
           (distance) => 1 - distance
         ),
-    passages: new Passages(table, options?.passageBytesInMemory ?? 1 << 28)
+    passages: new Passages(table, options?.passageBytesInMemory ?? 1 << 28),
+    probes: description.vectors === null
+      ? Effect.succeed([])
+      : attempt(() => description.probes === undefined ? Stored.chosen(table) : Stored.at(table, description.probes))
   }
 })
 
