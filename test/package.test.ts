@@ -15,7 +15,7 @@ import {
 import { stripTypeScriptTypes } from "node:module"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { invocationOf } from "../src/cli/invocation.ts"
+import { asCalled, invocationOf } from "../src/cli/invocation.ts"
 import { oldNodes } from "./support/oldNodes.ts"
 
 const root = new URL("..", import.meta.url).pathname
@@ -148,5 +148,18 @@ describe("the commands that are printed to be copied", () => {
       ["npx search-r1", { ...called, program: "C:\\app\\node_modules\\effect-search-r1\\dist\\cli.js", event: "npx" }]
     ] as const
     for (const [expected, how] of cases) assert.strictEqual(invocationOf(how), expected)
+  })
+
+  it("begins commands in texts of layers as it was called, and no paths", () => {
+    const text = "Run \"search-r1 index install lance --force\", or (search-r1 sft), `search-r1 index build`"
+    assert.strictEqual(
+      asCalled("npx search-r1", text),
+      "Run \"npx search-r1 index install lance --force\", or (npx search-r1 sft), `npx search-r1 index build`"
+    )
+    for (
+      const other of ["/x/search-r1 y", "effect-search-r1 is", "search-r1-2 runs", "the search-r1", "my-search-r1 run"]
+    ) {
+      assert.strictEqual(asCalled("npx search-r1", other), other)
+    }
   })
 })

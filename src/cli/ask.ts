@@ -6,6 +6,7 @@
 import { Console, Effect, FileSystem, Layer, Option, Schema, Terminal } from "effect"
 import { Argument, Command, TerminalCapabilities } from "effect/cli"
 import { ScoredDocument } from "../domain/Document.ts"
+import { plural } from "../domain/Plural.ts"
 import { normalizeQuestion, Question } from "../domain/Question.ts"
 import { greedy } from "../domain/Sampling.ts"
 import { Ending, type Segment, type Trajectory } from "../domain/Trajectory.ts"
@@ -147,8 +148,6 @@ const replyOf = (question: string, step: number, trajectory: Trajectory): typeof
   step
 })
 
-const plural = (count: number, one: string, many: string): string => `${count} ${count === 1 ? one : many}`
-
 /**
  * @category commands
  * @since 0.1.0
@@ -165,7 +164,7 @@ export const ask = Command.make("ask", flags, (input) =>
       if (!input.json) {
         yield* Console.log(style.heading(printable(question)))
         yield* Console.log(
-          style.faint(`${run.folder.directory} after ${plural(step, "step", "steps")}`)
+          style.faint(`${run.folder.directory} after ${plural(step, "step")}`)
         )
       }
       const { canAnimate } = yield* TerminalCapabilities.TerminalCapabilities

@@ -5,6 +5,7 @@
  */
 import { Console, Effect, Option, Schema, Stream } from "effect"
 import { Argument, CliError, Command } from "effect/cli"
+import { plural } from "../domain/Plural.ts"
 import { ReferenceRecord } from "../domain/QuestionRecord.ts"
 import * as QuestionsFile from "../layers/questions/QuestionsFile.ts"
 import * as PrepareData from "../programs/PrepareData.ts"
@@ -78,7 +79,7 @@ export const data = Command.make("data", {
       ...Outputs.files(input.files),
       ...retrieverReads(input)
     ])
-    const { advance } = yield* progress({ unit: "records" })
+    const { advance } = yield* progress({ unit: "record" })
     const count = yield* withLines(out, (write) =>
       records.pipe(
         Stream.provide(QuestionsFile.layer({
@@ -93,7 +94,7 @@ export const data = Command.make("data", {
         Stream.mapEffect((lines) => Effect.as(Effect.andThen(write(lines), advance(lines.length)), lines.length)),
         Stream.runFold(() => 0, (sum, lines) => sum + lines)
       ))
-    yield* Console.log(`${count} records in ${input.out}`)
+    yield* Console.log(`${plural(count, "record")} in ${input.out}`)
   }).pipe(
     Effect.scoped,
     Effect.catchIf((error) => !CliError.isCliError(error), (error) => Effect.fail(userError(error)))

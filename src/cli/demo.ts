@@ -17,6 +17,7 @@ import * as Flag from "./flag.ts"
 import { invocation } from "./invocation.ts"
 import { layerScript, promptsOf, questionOf } from "./policyScript.ts"
 import { questionTable, totals } from "./rolloutSummary.ts"
+import { shellPath } from "./shellWord.ts"
 import { style as terminalStyle } from "./style.ts"
 import { trajectoryView } from "./trajectoryView.ts"
 import { userError } from "./userError.ts"
@@ -52,8 +53,10 @@ export const demo = Command.make("demo", {
   Effect.gen(function*() {
     const style = yield* terminalStyle
     const command = yield* invocation
+    const { join } = yield* Path.Path
     if (Option.isSome(out)) yield* copyFiles(out.value)
     const files = Option.getOrElse(out, () => "demo")
+    const file = (name: string) => shellPath(join(files, name))
     const scored: Array<ScoredTrajectory> = []
     const failures: Array<Failed<Rollout.RolloutError>> = []
     yield* Console.log(
@@ -89,10 +92,10 @@ export const demo = Command.make("demo", {
     yield* Console.log([
       "",
       style.heading("Try next"),
-      ...(Option.isSome(out) ? [] : [`  ${command} demo --out ${files}`]),
-      `  ${command} search "Who founded Karsholm?" --corpus ${files}/corpus.jsonl`,
-      `  ${command} rollout --questions ${files}/questions.jsonl --script ${files}/script.jsonl \\`,
-      `      --corpus ${files}/corpus.jsonl --group-size 2 --out rollouts.jsonl`,
+      ...(Option.isSome(out) ? [] : [`  ${command} demo --out ${shellPath(files)}`]),
+      `  ${command} search "Who founded Karsholm?" --corpus ${file("corpus.jsonl")}`,
+      `  ${command} rollout --questions ${file("questions.jsonl")} --script ${file("script.jsonl")} \\`,
+      `      --corpus ${file("corpus.jsonl")} --group-size 2 --out rollouts.jsonl`,
       `  ${command} score rollouts.jsonl`
     ].join("\n"))
   })).pipe(

@@ -7,6 +7,7 @@ import { Console, Effect, Option, Schema } from "effect"
 import { Argument, Command } from "effect/cli"
 import { type MemoryPlan, plan } from "../domain/MemoryPlan.ts"
 import { contextLength } from "../domain/ModelConfig.ts"
+import { plural } from "../domain/Plural.ts"
 import * as HuggingFaceModel from "../layers/model/HuggingFaceModel.ts"
 import { deviceFlags } from "./deviceFlag.ts"
 import { deviceMemory } from "./deviceMemory.ts"
@@ -108,7 +109,7 @@ export const devicePlan = Command.make("plan", {
       const line = encodeLine({ ...planned, limitBytes, storage, sequenceTokens })
       yield* Effect.flatMap(Effect.orDie(line), Console.log)
     } else {
-      const heading = `${storage}, ${sessions} sessions of ${sequenceTokens.toLocaleString("en")} tokens`
+      const heading = `${storage}, ${plural(sessions, "session")} of ${plural(sequenceTokens, "token")}`
       yield* Console.log(table([{ heading }, { heading: "GiB", align: "right" }], memoryRows(planned, training)))
       yield* Console.log(`\nThe device has ${gib(limitBytes)} GiB.`)
     }
@@ -119,7 +120,7 @@ export const devicePlan = Command.make("plan", {
     if (training && !input.json) {
       const { everything, inputs } = planned.microBatchTokens
       yield* Console.log(
-        `The largest micro-batch that fits is ${everything.toLocaleString("en")} tokens, or ${
+        `The largest micro-batch that fits is ${plural(everything, "token")}, or ${
           inputs.toLocaleString("en")
         } keeping layers' inputs only.`
       )

@@ -41,7 +41,11 @@ export const evaluate = Command.make("evaluate", flags, (input) =>
     const { questions, world } = heldOutExam(Option.getOrElse(input.seed, () => run.config.seed), input.questions)
     yield* Effect.gen(function*() {
       const step = yield* TrainedPolicy.restore(run, input.checkpoint)
-      const { tick } = yield* progress({ unit: "questions asked", total: 2 * questions.length })
+      const { tick } = yield* progress({
+        unit: "question asked",
+        units: "questions asked",
+        total: 2 * questions.length
+      })
       const score = yield* evaluateBoth(run.config, questions, tick)
       yield* input.json
         ? Effect.flatMap(Effect.orDie(encodeScore(score)), Console.log)

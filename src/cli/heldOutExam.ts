@@ -5,6 +5,7 @@
  */
 import { Console, Effect, Layer, Schema, Stream } from "effect"
 import type { Document } from "../domain/Document.ts"
+import { plural } from "../domain/Plural.ts"
 import type { Question } from "../domain/Question.ts"
 import type { RunConfig } from "../domain/RunConfigSchema.ts"
 import { greedy, onPolicy } from "../domain/Sampling.ts"
@@ -80,7 +81,9 @@ export const evaluateBoth = Effect.fn("Cli.evaluateBoth")(function*(
   for (const evaluation of [likeliest, sampled]) {
     if (evaluation.total.n === 0) return yield* userError(`No rollout completed: ${causes(evaluation)}`)
     if (evaluation.failed > 0) {
-      yield* Console.error(`${evaluation.failed} of ${questions.length} rollouts failed: ${causes(evaluation)}`)
+      yield* Console.error(
+        `${evaluation.failed} of ${plural(questions.length, "rollout")} failed: ${causes(evaluation)}`
+      )
     }
   }
   const hop = (hops: number) => likeliest.hops[String(hops)]?.em ?? 0

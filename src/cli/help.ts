@@ -6,7 +6,7 @@
  */
 import { Console, Effect, Layer, Option, Terminal } from "effect"
 import { type CliError, CliOutput, type HelpDoc, TerminalCapabilities } from "effect/cli"
-import { invocation } from "./invocation.ts"
+import { asCalled, invocation } from "./invocation.ts"
 import { describe } from "./invocationErrors.ts"
 import { colored, plain, printable, type Style } from "./style.ts"
 
@@ -65,12 +65,12 @@ const paragraph = (text: string, width: number): ReadonlyArray<string> =>
   text === "" ? [] : wrap(text, width - 2).map((line) => `  ${line}`)
 
 /**
- * A command's help in lines of at most `width` characters, where words allow.
+ * A command's help in lines of at most `width` characters, where words allow. Examples begin with `called`.
  *
  * @category formatting
  * @since 0.2.0
  */
-export const format = (doc: HelpDoc.HelpDoc, width: number, style: Style): string => {
+export const format = (doc: HelpDoc.HelpDoc, width: number, style: Style, called = "search-r1"): string => {
   const args = (doc.args ?? []).map((arg): Row => ({
     name: `${arg.name}${arg.variadic ? "..." : ""} ${arg.type}`,
     text: `${Option.getOrElse(arg.description, () => "")}${arg.required ? "" : " (optional)"}`
@@ -81,7 +81,7 @@ export const format = (doc: HelpDoc.HelpDoc, width: number, style: Style): strin
   const examples = (doc.examples ?? []).flatMap(({ command, description }, index) => [
     ...(index === 0 ? [] : [""]),
     ...(description === undefined ? [] : [style.faint(`  # ${description}`)]),
-    `  ${command}`
+    `  ${asCalled(called, command)}`
   ])
   return [
     ...section("DESCRIPTION", paragraph(doc.description, width), style),
@@ -95,7 +95,8 @@ export const format = (doc: HelpDoc.HelpDoc, width: number, style: Style): strin
 }
 
 /** `error:` and a message, whose further lines say how to mend it. */
-const errorText = (message: string, style: Style): string => `${style.bad("error:")} ${printable(message)}`
+const errorText = (message: string, style: Style, command: string): string =>
+  `${style.bad("error:")} ${asCalled(command, printable(message))}`
 
 const invalid = (
   errors: ReadonlyArray<CliError.CliError>,
@@ -107,7 +108,7 @@ const invalid = (
   const told = errors.map((error) => describe(error, doc))
   const [, ...path] = doc.commandPath ?? []
   return [
-    ...[...new Set(told)].map((message) => errorText(message, style)),
+    ...[...new Set(told)].map((message) => errorText(message, style, command)),
     `usage: ${doc.usage}`,
     `${[command, ...path].join(" ")} --help tells more`
   ].join("\n")
@@ -128,10 +129,10 @@ export const layer = Layer.unwrap(Effect.gen(function*() {
   const standard = CliOutput.defaultFormatter({ colors: canColor })
   const formatter: CliOutput.Formatter = {
     ...standard,
-    formatHelpDoc: (doc) => format(doc, width, style),
+    formatHelpDoc: (doc) => format(doc, width, style, command),
     formatCliError: (error) => printable(error.message),
-    formatError: (error) => errorText(error.message, style),
-    formatErrors: (errors) => errors.map((error) => errorText(error.message, style)).join("\n")
+    formatError: (error) => errorText(error.message, style, command),
+    formatErrors: (errors) => errors.map((error) => errorText(error.message, style, command)).join("\n")
   }
   return Layer.merge(
     CliOutput.layer(formatter),

@@ -21,6 +21,7 @@ import {
 import { Argument, Command, TerminalCapabilities } from "effect/cli"
 import type { CorpusUnreadable } from "../domain/Corpus.ts"
 import type { EmbedderSpec } from "../domain/EmbedderSpec.ts"
+import { plural } from "../domain/Plural.ts"
 import * as EmbedderFromSpec from "../layers/embedder/EmbedderFromSpec.ts"
 import * as CorpusFile from "../layers/retriever/CorpusFile.ts"
 import { writeIndex } from "../layers/retriever/indexfile/write.ts"
@@ -48,7 +49,7 @@ const progress = Effect.gen(function*() {
       const rate = count(documents / Math.max(0.001, (now - started) / 1000))
       if (now - shown < pause) return Effect.void
       shown = now
-      const text = `${count(documents)} passages indexed, ${rate} a second`
+      const text = `${plural(documents, "passage")} indexed, ${rate} a second`
       return canAnimate ? Effect.ignore(terminal.display(`\r${text} `)) : Console.error(text)
     })
   const onStage = (stage: string) =>
@@ -210,8 +211,10 @@ export const indexBuild = Command.make("build", {
     )
     const seconds = ((yield* Clock.currentTimeMillis) - started) / 1000
     yield* Console.log(
-      `${canAnimate ? `\r${" ".repeat(60)}\r` : ""}${path}: ${count(description.documents)} passages, ${
-        "terms" in description ? `${count(description.terms)} terms, ${count(description.postings)} postings, ` : ""
+      `${canAnimate ? `\r${" ".repeat(60)}\r` : ""}${path}: ${plural(description.documents, "passage")}, ${
+        "terms" in description
+          ? `${plural(description.terms, "term")}, ${plural(description.postings, "posting")}, `
+          : ""
       }${size(bytesOf(description))}, built in ${seconds.toFixed(1)} s`
     )
   })).pipe(friendly)).pipe(

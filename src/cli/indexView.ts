@@ -6,6 +6,7 @@
 import { Effect } from "effect"
 import { CliError } from "effect/cli"
 import * as EmbedderSpec from "../domain/EmbedderSpec.ts"
+import { plural } from "../domain/Plural.ts"
 import type { Description } from "../layers/retriever/RetrieverIndex.ts"
 import { table } from "./table.ts"
 import { userError } from "./userError.ts"
@@ -79,7 +80,7 @@ export const describeIndex = (path: string, description: Description): string =>
       `${path}: LanceDB, format ${format}`,
       ...(fullText === null ? [] : [`words by BM25 (k1 1.2, b 0.75), title weight ${fullText.titleWeight}`]),
       ...(vectors === null ? [] : [vectorsLine(dimensions, vectors.embedder, vectorIndexWords[vectors.index])]),
-      `${count(documents)} passages`,
+      plural(documents, "passage"),
       parts("folder", [...folders])
     ].join("\n")
   }
@@ -92,13 +93,13 @@ export const describeIndex = (path: string, description: Description): string =>
       `analyzer ${analyzer}, k1 ${k1}, b ${b}, title weight ${titleWeight}, lengths ${
         roundLengths ? "rounded as Lucene's" : "exact"
       }`,
-      `${count(documents)} passages${
+      `${plural(documents, "passage")}${
         documentsWithTerms < documents ? `, ${count(documents - documentsWithTerms)} without a word, the others` : ""
-      } of ${(documentsWithTerms === 0 ? 0 : tokens / documentsWithTerms).toFixed(1)} words, ${count(terms)} terms, ${
-        count(postings)
-      } postings`
+      } of ${(documentsWithTerms === 0 ? 0 : tokens / documentsWithTerms).toFixed(1)} words, ${
+        plural(terms, "term")
+      }, ${plural(postings, "posting")}`
     )
-  } else lines.push(`${count(documents)} passages`)
+  } else lines.push(plural(documents, "passage"))
   if (kind !== "bm25") {
     lines.push(vectorsLine(description.vectors.dimensions, description.vectors.embedder, vectorIndexWords.flat))
   }

@@ -5,6 +5,7 @@
  */
 import { Console, Effect, Option, Schema } from "effect"
 import { Argument, Command } from "effect/cli"
+import { plural } from "../domain/Plural.ts"
 import * as QuestionsFile from "../layers/questions/QuestionsFile.ts"
 import * as RetrieverIndex from "../layers/retriever/RetrieverIndex.ts"
 import * as RetrievalBenchmark from "../programs/RetrievalBenchmark.ts"
@@ -35,7 +36,7 @@ const info = Command.make("info", { file, json }, (input) =>
 const verify = Command.make("verify", { file }, (input) =>
   Effect.gen(function*() {
     const { documents } = yield* RetrieverIndex.verify(input.file)
-    yield* Console.log(`${input.file}: all ${count(documents)} passages and the index are as they were written`)
+    yield* Console.log(`${input.file}: all ${plural(documents, "passage")} and the index are as they were written`)
   }).pipe(friendly)).pipe(
     Command.withDescription("Read a whole index and compare its checksums; fails when a byte has changed."),
     Command.withShortDescription("Check an index"),
@@ -96,8 +97,8 @@ const bench = Command.make("bench", {
     ))
     yield* Console.log(
       quality.questions === 0
-        ? `${count(queries.length)} questions, none with known gold passages`
-        : `${count(queries.length)} questions; of ${
+        ? `${plural(queries.length, "question")}, none with known gold passages`
+        : `${plural(queries.length, "question")}; of ${
           count(quality.questions)
         } with known gold passages, recall@${input.topK} ${quality.recall.toFixed(3)}, all-gold@${input.topK} ${
           quality.allGold.toFixed(3)

@@ -41,6 +41,18 @@ export const invocationOf = ({ event, owner, program }: Called): string => {
   return event === "npx" || parts.at(-2) === ".bin" ? `npx ${name}` : name
 }
 
+/** A command of this program in a text, not a part of a path or a longer word. */
+const written = /(?<![^\s"'`(])search-r1(?= (?:--)?[a-z])/g
+
+/**
+ * A text in which commands of this program, `search-r1 …`, begin as the program was called: the message of a layer, which
+ * knows nothing of that.
+ *
+ * @category formatting
+ * @since 0.2.0
+ */
+export const asCalled = (command: string, text: string): string => text.replaceAll(written, () => command)
+
 const variable = (name: string) => Config.String(name).pipe(Config.withDefault(""), Effect.orElseSucceed(() => ""))
 
 /**

@@ -8,6 +8,7 @@ import { CliError } from "effect/cli"
 import type { ModelConfig } from "../domain/ModelConfig.ts"
 import { contextLength } from "../domain/ModelConfig.ts"
 import { parameterCount } from "../domain/ModelTensors.ts"
+import { plural } from "../domain/Plural.ts"
 import type { RunConfig } from "../domain/RunConfigSchema.ts"
 import type { RunInputs } from "../domain/RunInputs.ts"
 import * as RunMemory from "../domain/RunMemory.ts"
@@ -83,7 +84,7 @@ const passages = Effect.fnUntraced(function*(path: string, whole: boolean) {
     ? Stream.runFold(CorpusFile.batches(path), () => 0, (sum, batch) => sum + batch.length)
     : Stream.runFold(Stream.take(TextFile.bytes(path), 1), () => 0, (sum, piece) => sum + piece.length)
   if (total === 0) return yield* userError(`${path}: there are no passages in it`)
-  return whole ? `${count(total)} passages` : "a corpus"
+  return whole ? plural(total, "passage") : "a corpus"
 })
 
 /** Opens what a run searches. An index, and a server, is asked as well where the run itself will not be built. */
@@ -102,7 +103,7 @@ const searched = Effect.fnUntraced(function*(config: RunConfig, whole: boolean) 
   if (kind !== "index") return { place: corpus, what: yield* passages(corpus, whole) }
   const { documents } = yield* RetrieverIndex.describe(corpus)
   if (whole) yield* asking
-  return { place: corpus, what: `an index of ${count(documents)} passages` }
+  return { place: corpus, what: `an index of ${plural(documents, "passage")}` }
 })
 
 /** The nearest directory that is there must let another be made in it. */
@@ -148,7 +149,7 @@ export const run = Effect.fn("Cli.preflight")(function*(config: RunConfig, optio
           recorded: RunInputsOf.recordedOf(options.recorded, "questions.train")
         })
       ),
-      Effect.tap(({ path, size }) => note("questions.train", path, `${count(size)} questions`))
+      Effect.tap(({ path, size }) => note("questions.train", path, plural(size, "question")))
     )
   )
   const evaluationPath = RunInputsOf.evaluationFile(config)
@@ -156,7 +157,7 @@ export const run = Effect.fn("Cli.preflight")(function*(config: RunConfig, optio
     "questions.evaluate",
     RunInputsOf.openQuestions(evaluationPath, {
       recorded: RunInputsOf.recordedOf(options.recorded, "questions.evaluate")
-    }).pipe(Effect.tap(({ path, size }) => note("questions.evaluate", path, `${count(size)} questions`)))
+    }).pipe(Effect.tap(({ path, size }) => note("questions.evaluate", path, plural(size, "question"))))
   )
   const modelPath = modelOf(config)
   const model = yield* attempt(

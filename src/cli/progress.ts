@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import { Clock, Console, Effect, Ref, Schedule, type Scope, Stdio } from "effect"
+import { plural } from "../domain/Plural.ts"
 
 /**
  * A duration in the largest two of hours, minutes and seconds.
@@ -63,7 +64,10 @@ export interface Progress {
  * @since 0.1.0
  */
 export const progress = Effect.fnUntraced(function*(options: {
+  /** What one is. */
   readonly unit: string
+  /** What several are, where that is not the unit with an s. */
+  readonly units?: string | undefined
   readonly total?: number | undefined
 }): Effect.fn.Return<Progress, never, Scope.Scope> {
   const state = yield* Ref.make({ done: 0, first: 0, note: "" })
@@ -76,10 +80,12 @@ export const progress = Effect.fnUntraced(function*(options: {
     told = news
     const seconds = ((yield* Clock.currentTimeMillis) - started) / 1000
     const rate = (done - first) / seconds
-    const of = options.total === undefined ? "" : ` of ${options.total}`
+    const counted = options.total === undefined
+      ? plural(done, options.unit, options.units)
+      : `${done.toLocaleString("en-US")} of ${plural(options.total, options.unit, options.units)}`
     const left = options.total === undefined ? "" : `, ${time((options.total - done) / rate)} left`
     const facts = [...(note === "" ? [] : [note]), ...(rate > 0 ? [`${rateText(rate)}${left}`] : [])]
-    yield* Console.error([`${done}${of} ${options.unit}`, ...facts].join(" · "))
+    yield* Console.error([counted, ...facts].join(" · "))
   })
   yield* tell.pipe(Effect.delay(yield* interval), Effect.repeat(Schedule.forever), Effect.forkScoped)
   const advance = (units: number) => Ref.update(state, (now) => ({ ...now, done: now.done + units }))

@@ -184,7 +184,7 @@ export const rollout = Command.make("rollout", flags, (input) =>
     ])
     const { groupSize, limits, policy, prompts } = yield* source(input)
     const base = { ...Rollout.defaults, ...limits }
-    const { tick } = yield* progress({ unit: "rollouts" })
+    const { tick } = yield* progress({ unit: "rollout" })
     const outcomes = ScoredRollouts.score(Rollout.outcomes(prompts, {
       ...base,
       groupSize,

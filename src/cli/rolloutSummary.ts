@@ -5,6 +5,7 @@
  */
 import * as Metrics from "../domain/Metrics.ts"
 import type { Failed, ScoredTrajectory } from "../domain/Outcome.ts"
+import { plural } from "../domain/Plural.ts"
 import type { RolloutError } from "../programs/Rollout.ts"
 import { oneLine, type Style } from "./style.ts"
 import { table } from "./table.ts"
@@ -42,7 +43,7 @@ export const questionTable = (
       failed.length === 0 ? "" : String(failed.length)
     ]
   })
-  const more = keys.length > limit ? `\n… and ${keys.length - limit} more questions` : ""
+  const more = keys.length > limit ? `\n… and ${plural(keys.length - limit, "more question")}` : ""
   return table([
     { heading: "question" },
     { heading: "first answer" },
@@ -68,7 +69,7 @@ export const totals = (
   const reasons = Object.entries(metrics).filter(([name]) => name.startsWith("rollout/failed/"))
     .map(([name, count]) => `${count} ${name.slice("rollout/failed/".length)}`)
   return [
-    `${scored.length} rollouts completed, ${failures.length} failed${
+    `${plural(scored.length, "rollout")} completed, ${failures.length} failed${
       reasons.length === 0 ? "" : ` (${reasons.join(", ")})`
     }`,
     ...(scored.length === 0 ? [] : [

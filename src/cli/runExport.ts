@@ -58,7 +58,7 @@ export const savePolicy = Effect.fn("Cli.savePolicy")(function*(
     const step = yield* TrainedPolicy.restore(run, options.checkpoint)
     const { config, readWeight } = yield* Engine
     const precision = options.precision ?? config.precision
-    const { tick } = yield* progress({ unit: "tensors", total: ModelTensors.tensors(config).length })
+    const { tick } = yield* progress({ unit: "tensor", total: ModelTensors.tensors(config).length })
     yield* Weights.save(options.directory, {
       config,
       precision,

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import { Effect, Option, Schema } from "effect"
+import { plural } from "../domain/Plural.ts"
 import { RunConfig } from "../domain/RunConfigSchema.ts"
 import type * as RunMemory from "../domain/RunMemory.ts"
 import * as RunPlan from "../domain/RunPlan.ts"
@@ -110,9 +111,9 @@ const rowsOf = (memory: RunMemory.RunMemory): ReadonlyArray<readonly [string, nu
   ["its gradients", memory.gradients],
   ["reference policy", memory.referencePolicy],
   ["critic and its optimizer", memory.critic],
-  [`key-value cache of ${memory.samplingSessions} rollouts`, memory.samplingCache],
-  [`key-value cache of ${memory.evaluationSessions} evaluation rollouts`, memory.evaluationCache],
-  [`activations of ${memory.microBatchTokens.toLocaleString("en-US")} tokens`, memory.activations],
+  [`key-value cache of ${plural(memory.samplingSessions, "rollout")}`, memory.samplingCache],
+  [`key-value cache of ${plural(memory.evaluationSessions, "evaluation rollout")}`, memory.evaluationCache],
+  [`activations of ${plural(memory.microBatchTokens, "token")}`, memory.activations],
   ["logits and their gradient", memory.workspace],
   ["copy that a checkpoint is written from", memory.checkpointCopy],
   ["the program and its trajectories", memory.program]

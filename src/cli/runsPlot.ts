@@ -5,6 +5,7 @@
  */
 import { Console, Effect, Path } from "effect"
 import { Argument, Command } from "effect/cli"
+import { plural } from "../domain/Plural.ts"
 import * as AtomicFile from "../layers/atomicFile.ts"
 import * as Flag from "./flag.ts"
 import * as Outputs from "./outputs.ts"
@@ -64,7 +65,7 @@ export const runsPlot = Command.make("plot", {
       Effect.mapError((error) => userError(error))
     )
     yield* Console.log(RunCurves.markdown(runs.map((run) => ({ name: run.name, runs: [run] }))))
-    yield* Console.log(`${input.out}: ${metrics.length} panels of ${runs.length} runs`)
+    yield* Console.log(`${input.out}: ${plural(metrics.length, "panel")} of ${plural(runs.length, "run")}`)
   })).pipe(
     Command.withDescription(
       "Draw the curves of runs as an SVG file, and print their last figures as a Markdown table."

@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import { plural } from "../domain/Plural.ts"
 import type { CheckpointInfo } from "../services/Checkpoints.ts"
 import { bestEm, lastEm, type RunSummary } from "./runSummary.ts"
 import type { Style } from "./style.ts"
@@ -20,10 +21,13 @@ const HOPS = "val/em_hops/"
 const hopKeys = (metrics: ReadonlyArray<Readonly<Record<string, number>>>): ReadonlyArray<string> =>
   [...new Set(metrics.flatMap((one) => Object.keys(one)))].filter((key) => key.startsWith(HOPS)).sort()
 
-const hopName = (key: string): string => {
-  const hops = key.slice(HOPS.length)
-  return hops === "1" ? "1 hop" : `${hops} hops`
-}
+/**
+ * Questions of so many hops, in words.
+ *
+ * @category formatting
+ * @since 0.2.0
+ */
+export const hopName = (hops: string): string => hops === "1" ? "1 hop" : `${hops} hops`
 
 const REWARD = "reward/total/mean"
 
@@ -65,9 +69,9 @@ const highlights = ({ config }: RunSummary): ReadonlyArray<readonly [string, str
   ["retriever", `${config.retriever.kind} ${config.retriever.url ?? config.retriever.corpus ?? ""}`.trimEnd()],
   [
     "rollouts",
-    `${config.rollout.prompts} prompts × ${config.rollout.groupSize}, ${config.rollout.maxTurns} turns, ${config.rollout.topK} passages a search${
-      config.rollout.doSearch ? "" : ", search off"
-    }`
+    `${plural(config.rollout.prompts, "prompt")} × ${config.rollout.groupSize}, ${
+      plural(config.rollout.maxTurns, "turn")
+    }, ${plural(config.rollout.topK, "passage")} a search${config.rollout.doSearch ? "" : ", search off"}`
   ],
   ["reward", config.reward.kind],
   ["KL", config.kl.placement === "none" ? "none" : `${config.kl.coefficient} in the ${config.kl.placement}`],
@@ -77,7 +81,7 @@ const highlights = ({ config }: RunSummary): ReadonlyArray<readonly [string, str
 const evaluationTable = ({ evaluations }: RunSummary): string => {
   const hops = hopKeys(evaluations.map(({ metrics }) => metrics))
   return table(
-    ["step", "EM", ...hops.map(hopName), "searches"].map(right),
+    ["step", "EM", ...hops.map((key) => hopName(key.slice(HOPS.length))), "searches"].map(right),
     evaluations.map(({ metrics, step }) => [
       String(step),
       number(metrics["val/em"]),
@@ -100,7 +104,7 @@ export const runView = (run: RunSummary, checkpoints: ReadonlyArray<CheckpointIn
   const metrics = Object.entries(run.metrics).filter(([name]) => !name.startsWith("val/"))
   return [
     style.heading(run.folder.directory),
-    `${run.state}, ${run.step} of ${run.config.steps} steps, begun ${moment(run.started)}, last sign ${
+    `${run.state}, ${run.step} of ${plural(run.config.steps, "step")}, begun ${moment(run.started)}, last sign ${
       moment(run.lastSign)
     } (UTC)`,
     `checkpoints of steps ${checkpoints.map(({ step }) => step).join(", ") || "–"}`,
@@ -149,7 +153,9 @@ export const comparison = (runs: ReadonlyArray<RunSummary>): string => {
       row("state", ({ state }) => state),
       row("last EM", (run) => number(lastEm(run))),
       row("best EM", (run) => number(bestEm(run))),
-      ...hops.map((key) => row(`EM, ${hopName(key)}`, (run) => number(run.evaluations.at(-1)?.metrics[key]))),
+      ...hops.map((key) =>
+        row(`EM, ${hopName(key.slice(HOPS.length))}`, (run) => number(run.evaluations.at(-1)?.metrics[key]))
+      ),
       ...compared
         .filter(([, key]) => runs.some(({ metrics }) => metrics[key] !== undefined))
         .map(([name, key]) => row(name, ({ metrics }) => number(metrics[key], 3)))

@@ -5,6 +5,7 @@
  */
 import { Console, Effect, Option, Ref, Schema, Stdio, Stream } from "effect"
 import { Argument, CliError, Command } from "effect/cli"
+import { plural } from "../domain/Plural.ts"
 import * as Presets from "../domain/Presets.ts"
 import * as Recording from "../domain/Recording.ts"
 import * as ScoreSummary from "../domain/ScoreSummary.ts"
@@ -133,7 +134,7 @@ export const score = Command.make("score", {
 }, (input) =>
   Effect.gen(function*() {
     const out = yield* Outputs.claimOut(input.out, Outputs.files(input.files))
-    const { advance } = yield* progress({ unit: "trajectories" })
+    const { advance } = yield* progress({ unit: "trajectory", units: "trajectories" })
     const skips = yield* Ref.make(0)
     const sources = input.files.map((file) => sourceOf(file, input.dataSource))
     const { report, skipped } = yield* withLines(out, (write) =>
@@ -160,12 +161,12 @@ export const score = Command.make("score", {
           ({ skipped }) =>
             userError(
               `${input.files.join(", ")}: ${
-                skipped === 0 ? "no records to score" : `none of ${skipped} records can be scored`
+                skipped === 0 ? "no records to score" : `none of ${plural(skipped, "record")} can be scored`
               }`
             )
         )
       ))
-    if (skipped > 0) yield* Console.error(`${skipped} of ${skipped + report.total.n} records skipped`)
+    if (skipped > 0) yield* Console.error(`${skipped} of ${plural(skipped + report.total.n, "record")} skipped`)
     yield* input.json
       ? Effect.flatMap(encodeReport({ preset: input.preset, ...report, skipped }), Console.log)
       : Console.log(show(report))

@@ -6,6 +6,7 @@
 import { Config, Duration, Effect, Layer, Option, Redacted, Schema } from "effect"
 import { Command } from "effect/cli"
 import { HttpServer } from "effect/http"
+import { plural } from "../domain/Plural.ts"
 import * as RetrieverBatching from "../layers/retriever/RetrieverBatching.ts"
 import * as RetrievalMcp from "../programs/RetrievalMcp.ts"
 import * as RetrievalServer from "../programs/RetrievalServer.ts"
@@ -21,8 +22,6 @@ import { version } from "./version.ts"
 const natural = Schema.Int.check(Schema.isGreaterThan(0))
 
 const isLoopback = (host: string): boolean => /^(localhost|127\.\d+\.\d+\.\d+|::1)$/i.test(host)
-
-const plural = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? "" : "s"}`
 
 /**
  * @category commands

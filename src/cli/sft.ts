@@ -7,6 +7,7 @@ import { Console, Effect, FileSystem, Layer, Option, Path, Schema, Stream } from
 import { Argument, CliError, Command } from "effect/cli"
 import * as AdamW from "../domain/AdamW.ts"
 import { contextLength } from "../domain/ModelConfig.ts"
+import { plural } from "../domain/Plural.ts"
 import { shippedModel } from "../layers/assets.ts"
 import * as AtomicFile from "../layers/atomicFile.ts"
 import * as CheckpointsFileSystem from "../layers/checkpoints/CheckpointsFileSystem.ts"
@@ -24,6 +25,7 @@ import { progress } from "./progress.ts"
 import { savePolicy } from "./runExport.ts"
 import * as RunFolder from "./runFolder.ts"
 import { digestOf, readExamples } from "./sftData.ts"
+import { shellWord } from "./shellWord.ts"
 import * as TrainedPolicy from "./trainedPolicy.ts"
 import { userError } from "./userError.ts"
 
@@ -172,9 +174,9 @@ const program = Effect.fnUntraced(function*(input: Input) {
   const tokens = data.examples.reduce((sum, { ids }) => sum + ids.length, 0)
   const learned = data.examples.reduce((sum, { weights }) => sum + weights.reduce((a, b) => a + b, 0), 0)
   yield* Console.error([
-    `${data.examples.length} trajectories of ${data.read}${data.told}`,
+    `${plural(data.examples.length, "trajectory", "trajectories")} of ${data.read}${data.told}`,
     `${tokens.toLocaleString("en")} tokens, ${learned.toLocaleString("en")} of them the policy's, which are learned`,
-    `${Finetune.steps(plan)} steps`
+    plural(Finetune.steps(plan), "step")
   ].join("; "))
 
   yield* Effect.gen(function*() {
@@ -186,7 +188,7 @@ const program = Effect.fnUntraced(function*(input: Input) {
       return loss
     })
     const before = yield* validate("before")
-    const reporter = yield* progress({ unit: "steps", total: Finetune.steps(plan) })
+    const reporter = yield* progress({ unit: "step", total: Finetune.steps(plan) })
     let last: Finetune.StepReport | undefined
     let epochLoss = { sum: 0, learned: 0 }
     const losses: Array<number> = []
@@ -245,8 +247,8 @@ const program = Effect.fnUntraced(function*(input: Input) {
   )
   yield* fs.remove(checkpoints, { recursive: true, force: true })
   yield* Console.log(
-    `${input.directory}: the model is saved; ${yield* invocation} train --set model=${
-      resolve(input.directory)
+    `${input.directory}: the model is saved; ${yield* invocation} train --set ${
+      shellWord(`model=${resolve(input.directory)}`)
     } goes on from it`
   )
 }, Effect.scoped)

@@ -6,6 +6,7 @@
 import { Clock, Console, Context, Effect, Layer, Option, Schema, Stream } from "effect"
 import { CliError, Command } from "effect/cli"
 import type { ScoredTrajectory } from "../domain/Outcome.ts"
+import { plural } from "../domain/Plural.ts"
 import type { Question } from "../domain/Question.ts"
 import type { RunConfig } from "../domain/RunConfigSchema.ts"
 import { greedy } from "../domain/Sampling.ts"
@@ -28,6 +29,7 @@ import * as MemoryCheck from "./memoryCheck.ts"
 import * as Outputs from "./outputs.ts"
 import * as RunFolder from "./runFolder.ts"
 import * as RunInputs from "./runInputs.ts"
+import { shellPath, shellWord } from "./shellWord.ts"
 import * as StartJob from "./startJob.ts"
 import { comparisonTable, pairView, Report } from "./startView.ts"
 import * as StartWorld from "./startWorld.ts"
@@ -112,7 +114,7 @@ const trainRest = (options: TrainRun.Options) =>
     if (Option.isSome(latest) && latest.value.step >= options.config.steps) {
       const { pending, step } = yield* Train.restoreActor(latest.value)
       if (pending === null) {
-        yield* Console.log(`trained before, ${step} of ${options.config.steps} steps`)
+        yield* Console.log(`trained before, ${step} of ${plural(options.config.steps, "step")}`)
         return { last: Option.none(), verdict: null } satisfies TrainRun.Ended
       }
     }
@@ -129,7 +131,9 @@ const program = Effect.fnUntraced(function*(input: Input, { folder, job }: Opene
   yield* Console.log([
     style.heading("Search-R1 on an encyclopedia of a world that exists for this run only"),
     `${resume ? "going on with" : "run"} ${folder.directory}`,
-    `${heldOut.questions.length} questions about another, held-out world are asked before and after.`,
+    `${plural(heldOut.questions.length, "question")} about another, held-out world ${
+      heldOut.questions.length === 1 ? "is" : "are"
+    } asked before and after.`,
     ""
   ].join("\n"))
 
@@ -200,14 +204,15 @@ const program = Effect.fnUntraced(function*(input: Input, { folder, job }: Opene
       Effect.mapError((error) => userError(error))
     )
   }
+  const run = shellPath(folder.directory)
   yield* Console.log([
     "",
     style.heading("Try next"),
-    `  ${command} train --resume ${folder.directory} --set steps=40`,
-    `  ${command} evaluate --run ${folder.directory} --seed ${job.seed + 1}`,
-    `  ${command} ask "${
-      heldOut.questions[0]?.question ?? "Who …?"
-    }" --run ${folder.directory} --corpus ${folder.world}/held-out-corpus.jsonl`,
+    `  ${command} train --resume ${run} --set steps=40`,
+    `  ${command} evaluate --run ${run} --seed ${job.seed + 1}`,
+    `  ${command} ask ${shellWord(heldOut.questions[0]?.question ?? "Who …?")} --run ${run} --corpus ${
+      shellPath(`${folder.world}/held-out-corpus.jsonl`)
+    }`,
     `  ${command} train --help`
   ].join("\n"))
   yield* TrainRun.expectLearned(main.ended)
@@ -236,7 +241,7 @@ export const start = Command.make("start", flags, (input) =>
     yield* TrainRun.resumable(
       program(input, opened),
       opened.folder,
-      `${yield* startCommand} --resume ${opened.folder.directory}`
+      `${yield* startCommand} --resume ${shellPath(opened.folder.directory)}`
     )
   }).pipe(Effect.scoped)).pipe(
     Command.withDescription(

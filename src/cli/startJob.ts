@@ -8,6 +8,7 @@ import * as AtomicFile from "../layers/atomicFile.ts"
 import { deviceNames } from "./deviceFlag.ts"
 import * as Outputs from "./outputs.ts"
 import * as RunFolder from "./runFolder.ts"
+import { shellPath } from "./shellWord.ts"
 import { userError } from "./userError.ts"
 
 /**
@@ -100,7 +101,7 @@ export const open = Effect.fnUntraced(function*(
       Effect.mapError(() =>
         userError(
           `${folder.directory} was not made by start.`,
-          `A run of "search-r1 train" goes on with "search-r1 train --resume ${folder.directory}".`
+          `A run of "search-r1 train" goes on with "search-r1 train --resume ${shellPath(folder.directory)}".`
         )
       )
     )

@@ -5,6 +5,7 @@
  */
 import { Schema } from "effect"
 import type { ScoredTrajectory } from "../domain/Outcome.ts"
+import { plural } from "../domain/Plural.ts"
 import { Score, scoreRow, scoreTable } from "./heldOutExam.ts"
 import type { Style } from "./style.ts"
 import { trajectoryView } from "./trajectoryView.ts"
@@ -37,7 +38,7 @@ export const comparisonTable = (report: Report, questions: number, style: Style)
   return [
     scoreTable(questions, [
       scoreRow("before", report.before),
-      scoreRow(`after ${report.steps} steps`, report.after),
+      scoreRow(`after ${plural(report.steps, "step")}`, report.after),
       ["trained without search", report.noSearchBaseline.em.toFixed(2)]
     ]),
     style.faint(`${report.seconds.toFixed(0)} seconds from the start of training`)

@@ -25,6 +25,7 @@ import * as Preflight from "./preflight.ts"
 import * as RunFolder from "./runFolder.ts"
 import * as Inputs from "./runInputs.ts"
 import { planJson, planText } from "./runPlanView.ts"
+import { shellPath } from "./shellWord.ts"
 import { expectLearned, nothingToDoExitCode, resumable, trainRun, withCode } from "./trainRun.ts"
 import { engineOf, storageOf } from "./trainServices.ts"
 import { userError } from "./userError.ts"
@@ -266,7 +267,7 @@ const program = Effect.fnUntraced(function*(input: Input) {
     Effect.provideContext(storage),
     Effect.provideContext(engine)
   )
-  const ended = yield* resumable(work, folder, `${yield* invocation} train --resume ${folder.directory}`)
+  const ended = yield* resumable(work, folder, `${yield* invocation} train --resume ${shellPath(folder.directory)}`)
   const early = Option.exists(ended.last, ({ stopped }) => stopped !== null)
   yield* Console.log(`${early ? "Stopped early" : "Done"}. ${folder.directory} holds log and checkpoints.`)
   yield* expectLearned(ended)

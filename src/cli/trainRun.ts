@@ -13,6 +13,7 @@ import * as Train from "../programs/Train.ts"
 import type { QuestionsUnreadable } from "../services/Questions.ts"
 import type { Retriever } from "../services/Retriever.ts"
 import { RunLog } from "../services/RunLog.ts"
+import { asCalled, invocation } from "./invocation.ts"
 import * as LiveStatus from "./liveStatus.ts"
 import type { RunFolder } from "./runFolder.ts"
 import { style as terminalStyle } from "./style.ts"
@@ -95,6 +96,7 @@ export const expectLearned = ({ verdict }: Ended): Effect.Effect<void, CliError.
 export const trainRun = Effect.fn("Cli.trainRun")(function*(options: Options) {
   const { config, resume } = options
   const style = yield* terminalStyle
+  const command = yield* invocation
   const started = yield* Clock.currentTimeMillis
   const status = yield* LiveStatus.make
   let made = 0
@@ -106,7 +108,7 @@ export const trainRun = Effect.fn("Cli.trainRun")(function*(options: Options) {
     // what was said once is known
     const advice = step.advice.filter(({ kind }) => !told.has(kind))
     for (const one of advice) told.set(one.kind, one)
-    yield* Console.log(stepText({ ...step, advice }, elapsed / Math.max(1, made), style))
+    yield* Console.log(asCalled(command, stepText({ ...step, advice }, elapsed / Math.max(1, made), style)))
     return step
   })
   return yield* Train.run(config, {

@@ -7,10 +7,14 @@ import * as StepAdvice from "../domain/StepAdvice.ts"
 import type { Evaluation } from "../programs/Evaluate.ts"
 import type { StepReport } from "../programs/Train.ts"
 import { time } from "./progress.ts"
+import { hopName } from "./runsView.ts"
 import type { Style } from "./style.ts"
 
 const short = (value: number | undefined, digits = 2): string =>
   value === undefined ? "–" : value.toFixed(digits).replace(/^(-?)0\./, "$1.")
+
+/** Metrics that answer how questions of so many hops went; there are none where nothing tells the hops. */
+const HOPS = "answer/em_hops/"
 
 const failures = ({ failures, retries }: StepReport, style: Style): string => {
   const texts = Object.entries(failures).map(([name, count]) => `${count} ${name}`)
@@ -29,7 +33,7 @@ const failures = ({ failures, retries }: StepReport, style: Style): string => {
  */
 export const evaluationText = ({ dataSources, failed, hops, total }: Evaluation): string => {
   const bySource = Object.entries(dataSources).map(([source, scores]) => `${source} ${short(scores.em)}`)
-  const byHops = Object.entries(hops).map(([hop, scores]) => `${hop} hop ${short(scores.em)}`)
+  const byHops = Object.entries(hops).map(([hop, scores]) => `${hopName(hop)} ${short(scores.em)}`)
   return [
     `EM ${short(total.em)} of ${total.n}`,
     ...(bySource.length < 2 ? [] : [`(${bySource.join(", ")})`]),
@@ -54,8 +58,10 @@ export const stepText = (report: StepReport, secondsPerStep: number, style: Styl
   const rate = report.seconds.rollout === 0
     ? "–"
     : ((metrics["state_tokens/total"] ?? 0) / report.seconds.rollout).toFixed(0)
-  const hops = Object.keys(metrics).filter((name) => name.startsWith("answer/em_hops/")).sort()
-  const byHops = hops.length === 0 ? "" : ` (${hops.map((name) => short(metrics[name])).join(" ")})`
+  const hops = Object.keys(metrics).filter((name) => name.startsWith(HOPS)).sort()
+  const byHops = hops.length === 0
+    ? ""
+    : ` (${hops.map((name) => `${hopName(name.slice(HOPS.length))} ${short(metrics[name])}`).join(", ")})`
   const facts = [
     `reward ${short(metrics["reward/total/mean"])}`,
     `EM ${short(metrics["answer/em"])}${byHops}`,

@@ -13,6 +13,7 @@ import { Checkpoints } from "../services/Checkpoints.ts"
 import { deviceNames } from "./deviceFlag.ts"
 import * as Flag from "./flag.ts"
 import * as RunFolder from "./runFolder.ts"
+import { shellPath } from "./shellWord.ts"
 import { engineOf } from "./trainServices.ts"
 import { userError } from "./userError.ts"
 
@@ -96,7 +97,9 @@ const choose = Effect.fnUntraced(function*({ folder }: Run, choice: string) {
   return yield* steps.length === 0
     ? userError(
       `${folder.directory} has no checkpoint yet.`,
-      `A run saves one when its steps are made; "search-r1 train --resume ${folder.directory}" goes on with it.`
+      `A run saves one when its steps are made; "search-r1 train --resume ${
+        shellPath(folder.directory)
+      }" goes on with it.`
     )
     : userError(`${folder.directory} has no checkpoint of step ${choice}.`, `There are those of ${steps.join(", ")}.`)
 })

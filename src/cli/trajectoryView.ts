@@ -5,6 +5,7 @@
  */
 import * as Answer from "../domain/Answer.ts"
 import type { ScoredTrajectory } from "../domain/Outcome.ts"
+import { plural } from "../domain/Plural.ts"
 import { sampledTexts, type Segment, type Trajectory } from "../domain/Trajectory.ts"
 import { printable, type Style } from "./style.ts"
 
@@ -54,9 +55,9 @@ export const trajectoryView = (scored: ScoredTrajectory, style: Style): string =
   return [
     style.heading(printable(question.question)),
     style.faint(
-      `gold: ${
-        question.goldenAnswers.map(printable).join(" | ")
-      } · ${trajectory.counts.executedSearches} searches · ended by ${trajectory.ending}`
+      `gold: ${question.goldenAnswers.map(printable).join(" | ")} · ${
+        plural(trajectory.counts.executedSearches, "search", "searches")
+      } · ended by ${trajectory.ending}`
     ),
     "",
     segments.map((segment) => segmentText(segment, style)).join("").trim(),

@@ -5,6 +5,7 @@
  */
 import { Clock, Console, Effect, Ref, Result, Schema } from "effect"
 import { Argument, CliError, Command } from "effect/cli"
+import { plural } from "../domain/Plural.ts"
 import * as World from "../domain/world/World.ts"
 import * as WorldQuestion from "../domain/world/WorldQuestion.ts"
 import * as WorldFiles from "../layers/world/WorldFiles.ts"
@@ -25,7 +26,7 @@ const makeProgress = Effect.fnUntraced(function*(total: number) {
       if (now < (yield* Ref.get(next))) return
       yield* Ref.set(next, now + pause)
       yield* Console.error(
-        `${number(passages)} of ${number(total)} passages written (${Math.floor(100 * passages / total)} %)`
+        `${number(passages)} of ${plural(total, "passage")} written (${Math.floor(100 * passages / total)} %)`
       )
     })
 })
@@ -109,8 +110,8 @@ export const world = Command.make("world", {
         `${files.corpus}: ${number(made.entities)} passages about ${number(people)} people, ${
           number(companies)
         } companies and ${number(cities)} cities`,
-        `${files.train}: ${number(input.questions)} questions to train on`,
-        `${files.dev}: ${number(input.dev)} questions to evaluate on`
+        `${files.train}: ${plural(input.questions, "question")} to train on`,
+        `${files.dev}: ${plural(input.dev, "question")} to evaluate on`
       ].join("\n")
     )
   }).pipe(

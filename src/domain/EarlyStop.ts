@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import { Schema } from "effect"
+import { plural } from "./Plural.ts"
 import type { RunConfig } from "./RunConfigSchema.ts"
 
 /**
@@ -95,9 +96,9 @@ export const next = (config: RunConfig["earlyStop"], state: EarlyStopState, seen
     skipped
   }
   const reason = config.maxSkippedUpdates !== null && skipped >= config.maxSkippedUpdates
-    ? `${skipped} updates in a row had no finite gradient`
+    ? `${plural(skipped, "update")} in a row had no finite gradient`
     : following.signs >= config.patience
-    ? `for ${following.signs} steps: ${signs.join("; ")}`
+    ? `for ${plural(following.signs, "step")}: ${signs.join("; ")}`
     : null
   return { state: following, reason: config.enabled ? reason : null }
 }

@@ -3,6 +3,7 @@
  *
  * @since 0.2.0
  */
+import { plural } from "./Plural.ts"
 import type { RunConfig } from "./RunConfigSchema.ts"
 import * as RunPlan from "./RunPlan.ts"
 
@@ -73,8 +74,6 @@ export const idle = (
   }
 }
 
-const plural = (count: number, one: string, many: string): string => `${count} ${count === 1 ? one : many}`
-
 /**
  * Why a run has nothing, or hardly anything, to show for its steps: in sentences, or null where at least half of them
  * learned.
@@ -86,15 +85,15 @@ export const verdict = (seen: Idle): ReadonlyArray<string> | null => {
   if (seen.idle === 0 || 2 * seen.idle <= seen.steps) return null
   const errors = Object.entries(seen.failed).map(([name, count]) => `${count} ${name}`).join(", ")
   const causes = [
-    ...(seen.failures === 0 ? [] : [`${plural(seen.failures, "rollout", "rollouts")} failed (${errors})`]),
+    ...(seen.failures === 0 ? [] : [`${plural(seen.failures, "rollout")} failed (${errors})`]),
     ...(seen.dropped === 0 ? [] : [`${seen.dropped} were dropped with groups in which others had failed`]),
     ...(seen.uninformative === 0 ? [] : [`${seen.uninformative} were in groups of equal rewards`]),
-    ...(seen.skipped === 0 ? [] : [`${plural(seen.skipped, "update", "updates")} had no finite gradient`])
+    ...(seen.skipped === 0 ? [] : [`${plural(seen.skipped, "update")} had no finite gradient`])
   ]
   return [
     seen.idle === seen.steps
-      ? `Nothing was learned: no update was made in ${plural(seen.steps, "step", "steps")}.`
-      : `Hardly anything was learned: no update was made in ${seen.idle} of ${seen.steps} steps.`,
+      ? `Nothing was learned: no update was made in ${plural(seen.steps, "step")}.`
+      : `Hardly anything was learned: no update was made in ${seen.idle} of ${plural(seen.steps, "step")}.`,
     ...(causes.length === 0 ? [] : [`In ${seen.idle === 1 ? "it" : "them"} ${causes.join("; ")}.`])
   ]
 }

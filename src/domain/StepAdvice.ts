@@ -4,6 +4,7 @@
  *
  * @since 0.2.0
  */
+import { plural } from "./Plural.ts"
 import type { RunConfig } from "./RunConfigSchema.ts"
 import * as RunPlan from "./RunPlan.ts"
 
@@ -107,7 +108,7 @@ const failed = (config: RunConfig, { completed, contextLength, dropped, failures
   const first = same[0]
   return [{
     kind: "failed",
-    text: `${share(failures.length / total)} ${total} rollouts failed, ${
+    text: `${share(failures.length / total)} ${plural(total, "rollout")} failed, ${
       same.length === failures.length ? "each" : `${same.length}`
     } with ${first?._tag}: ${first?.message}`,
     set: forFailure(config, same, contextLength)
@@ -141,9 +142,9 @@ const cut = (config: RunConfig, { contextLength, metrics }: Seen): ReadonlyArray
   const context = Math.min(contextLength, wholeRollout(config, response))
   return [{
     kind: "cut",
-    text: `${
-      share(ratio)
-    } generations were cut by their budget of ${rollout.maxResponseTokens} tokens (rollout.maxResponseTokens)`,
+    text: `${share(ratio)} generations were cut by their budget of ${
+      plural(rollout.maxResponseTokens, "token")
+    } (rollout.maxResponseTokens)`,
     set: response <= rollout.maxResponseTokens
       ? []
       : [
@@ -166,9 +167,9 @@ const context = (config: RunConfig, { contextLength, metrics }: Seen): ReadonlyA
   return [{
     kind: "context",
     text:
-      `${
-        share(ratio)
-      } rollouts ran out of their context of ${limit} tokens (rollout.maxContextTokens) before they had ` +
+      `${share(ratio)} rollouts ran out of their context of ${
+        plural(limit, "token")
+      } (rollout.maxContextTokens) before they had ` +
       "answered",
     set: wider > rollout.maxContextTokens
       ? [`rollout.maxContextTokens=${wider}`]
@@ -197,7 +198,9 @@ const unanswered = (config: RunConfig, { metrics }: Seen): ReadonlyArray<Advice>
   }
   return [{
     kind: "unanswered",
-    text: `${text}: they searched until their ${rollout.maxTurns} turns were used up`,
+    text: `${text}: they searched until their ${plural(rollout.maxTurns, "turn")} ${
+      rollout.maxTurns === 1 ? "was" : "were"
+    } used up`,
     set: rollout.doSearch && !rollout.finalTurn ? ["rollout.finalTurn=true"] : [
       `rollout.maxTurns=${2 * rollout.maxTurns}`,
       ...(reward.noAnswerPenalty > 0 ? [] : ["reward.noAnswerPenalty=0.1"])
@@ -216,7 +219,7 @@ const alike = (config: RunConfig, { completed, groups }: Seen): ReadonlyArray<Ad
   if (!rollout.dynamicSampling && completed < fewest) return []
   return [{
     kind: "alike",
-    text: `the rewards within each of the ${groups.length} groups are equal${
+    text: `the rewards within each of the ${plural(groups.length, "group")} are equal${
       nothing ? " (0)" : ""
     }: there is nothing to compare${
       rollout.dynamicSampling ? ", and rollout.dynamicSampling leaves such groups out" : ""

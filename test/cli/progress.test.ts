@@ -9,7 +9,7 @@ const on = (terminal: boolean) =>
 describe("progress", () => {
   it.effect("writes to a log every ten seconds at most, and only what is new", () =>
     Effect.gen(function*() {
-      const { advance, reached } = yield* progress({ unit: "questions", total: 100 })
+      const { advance, reached } = yield* progress({ unit: "question", total: 100 })
       yield* TestClock.adjust("9 seconds")
       assert.deepStrictEqual(yield* TestConsole.errorLines, [])
       yield* advance(20)
@@ -27,11 +27,11 @@ describe("progress", () => {
 
   it.effect("is told every three seconds on a terminal", () =>
     Effect.gen(function*() {
-      const { tick } = yield* progress({ unit: "rollouts" })
+      const { tick } = yield* progress({ unit: "rollout" })
       yield* TestClock.adjust("3 seconds")
       yield* tick
       yield* TestClock.adjust("6 seconds")
-      assert.deepStrictEqual(yield* TestConsole.errorLines, ["0 rollouts", "1 rollouts · 0.2/s"])
+      assert.deepStrictEqual(yield* TestConsole.errorLines, ["0 rollouts", "1 rollout · 0.2/s"])
     }).pipe(Effect.scoped, Effect.provide(on(true))))
 
   it("says how long one takes where less than one happens in ten seconds", () => {

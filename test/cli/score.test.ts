@@ -126,7 +126,7 @@ describe("score", () => {
       assert.include(errors, "2 of 6 records skipped")
 
       assert.include(yield* message(yield* file("empty.jsonl", "")), "no records to score")
-      assert.include(yield* message(yield* file("none.jsonl", "{}\n"), "--skip-bad"), "none of 1 records")
+      assert.include(yield* message(yield* file("none.jsonl", "{}\n"), "--skip-bad"), "none of 1 record")
       assert.include(yield* message(`${bad}.missing`), "there is no such file")
       assert.include(yield* message(bad.slice(0, bad.lastIndexOf("/"))), "this is a directory")
       assert.include(yield* message(yield* file("cut.json", `[${JSON.stringify(records[0])},{"id`)), "cut off")
@@ -151,7 +151,7 @@ describe("score", () => {
         (yield* TestConsole.errorLines).join("\n"),
         /skipped .*train\.log:2: the golden answers were printed/
       )
-      assert.include(yield* message(yield* file("lost.log", shortened)), "none of 1 records can be scored")
+      assert.include(yield* message(yield* file("lost.log", shortened)), "none of 1 record can be scored")
     }).pipe(Effect.provide(NodeServices.layer)))
 
   it.effect("reads Parquet", () =>

@@ -224,7 +224,7 @@ layer(made, { excludeTestServices: true, timeout: "60 seconds" })("search-r1 tra
         const before = yield* contents(folder)
         const resume = (...more: ReadonlyArray<string>) => run(["--resume", folder, ...more])
         const refused: ReadonlyArray<readonly [ReadonlyArray<string>, string, number]> = [
-          [[], "has made 1 of its 1 steps", nothingToDoExitCode],
+          [[], "has made 1 of its 1 step", nothingToDoExitCode],
           [set("steps=2", "rollout.topK=3"), "rollout.topK was 1 and is now 3", 1],
           [set("steps=2", "optimizer.learningRate=fast"), "optimizer.learningRate", 1],
           [set("steps=2", "optimizer.learnigRate=1"), "did you mean optimizer.learningRate", 1],
@@ -480,7 +480,7 @@ layer(made, { excludeTestServices: true, timeout: "60 seconds" })("search-r1 tra
         const folder = yield* copied("dryResumed")
         const before = yield* contents(folder)
         assert.strictEqual((yield* run(["--resume", folder, "--dry-run", ...set("steps=2")])).code, 0)
-        assert.include((yield* run(["--resume", folder, "--dry-run"])).error, "has made 1 of its 1 steps")
+        assert.include((yield* run(["--resume", folder, "--dry-run"])).error, "has made 1 of its 1 step")
         assert.include(
           (yield* run(["--resume", folder, "--dry-run", ...set("steps=2", "seed=9")])).error,
           "seed was 5 and is now 9"

@@ -45,7 +45,7 @@ describe("early stopping", () => {
     ["updates", { learned: false }, "nothing was updated"]
   ])("sees a sign in the %s", (_, part, sign) => {
     const strict = { ...config, patience: 1, minValidActions: 0.2, maxGradNorm: 10, maxKl: 2 }
-    assert.deepStrictEqual(verdicts([good, { ...good, ...part }], strict), [null, `for 1 steps: ${sign}`])
+    assert.deepStrictEqual(verdicts([good, { ...good, ...part }], strict), [null, `for 1 step: ${sign}`])
     assert.deepStrictEqual(verdicts([good, { ...good, ...part }], { ...strict, enabled: false }), [null, null])
   })
 

@@ -7,6 +7,7 @@
 import { Effect, Result, Stream } from "effect"
 import { CorpusUnreadable, fromJson } from "../../domain/Corpus.ts"
 import { type Document, losesFields } from "../../domain/Document.ts"
+import { plural } from "../../domain/Plural.ts"
 import { isFields } from "../../domain/RecordFields.ts"
 import * as RecordFile from "../recordFile.ts"
 
@@ -24,7 +25,11 @@ const makeLosses = (path: string) => {
     },
     end: Effect.suspend(() =>
       count > 1
-        ? Effect.logWarning(`${path}: ${count} passages have a "title" and "text" that say something else`)
+        ? Effect.logWarning(
+          `${path}: ${plural(count, "passage")} ${
+            count === 1 ? "has" : "have"
+          } a "title" and "text" that say something else`
+        )
         : Effect.void
     )
   }

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import { type Duration, type Effect, Schema } from "effect"
+import { plural } from "../../domain/Plural.ts"
 import { type Compat, fixed } from "../../domain/Presets.ts"
 import type { Template } from "../../domain/Protocol.ts"
 import type { Question } from "../../domain/Question.ts"
@@ -38,7 +39,9 @@ export class PromptTooLong extends Schema.TaggedError<PromptTooLong>()("PromptTo
   limit: Schema.Natural
 }) {
   override get message() {
-    return `a prompt of ${this.tokens} tokens exceeds its ${this.limit}: raise maxPromptTokens or maxContextTokens, or shorten the question`
+    return `a prompt of ${
+      plural(this.tokens, "token")
+    } exceeds its ${this.limit}: raise maxPromptTokens or maxContextTokens, or shorten the question`
   }
 }
 

@@ -6,6 +6,7 @@
 import { Effect, Option, Schema } from "effect"
 import * as Differences from "../../domain/Differences.ts"
 import * as EarlyStop from "../../domain/EarlyStop.ts"
+import { plural } from "../../domain/Plural.ts"
 import * as RunConfigDifferences from "../../domain/RunConfigDifferences.ts"
 import { RunConfig } from "../../domain/RunConfigSchema.ts"
 import { type Checkpoint, CheckpointCorrupt, type CheckpointInfo, Checkpoints } from "../../services/Checkpoints.ts"
@@ -56,7 +57,9 @@ export class NothingToDo extends Schema.TaggedError<NothingToDo>()("NothingToDo"
   steps: Schema.Natural
 }) {
   override get message() {
-    return `the run has made ${this.step} of its ${this.steps} steps: there is nothing left to do (raise steps to go on)`
+    return `the run has made ${this.step} of its ${
+      plural(this.steps, "step")
+    }: there is nothing left to do (raise steps to go on)`
   }
 }
 
