@@ -7,6 +7,7 @@ import { Console, Effect, FileSystem, Layer, Option, Path, Stream } from "effect
 import { Command } from "effect/cli"
 import type { Failed, ScoredTrajectory } from "../domain/Outcome.ts"
 import { demoFile } from "../layers/assets.ts"
+import * as Directories from "../layers/directories.ts"
 import * as QuestionsFile from "../layers/questions/QuestionsFile.ts"
 import * as RetrieverLunr from "../layers/retriever/RetrieverLunr.ts"
 import * as RewardExactMatch from "../layers/reward/RewardExactMatch.ts"
@@ -28,7 +29,7 @@ const names = ["corpus", "questions", "script"] as const
 const copyFiles = Effect.fnUntraced(function*(directory: string) {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
-  yield* fs.makeDirectory(directory, { recursive: true })
+  yield* Directories.make(directory)
   for (const name of names) {
     const target = path.join(directory, `${name}.jsonl`)
     const content = yield* fs.readFileString(demoFile(name))

@@ -7,6 +7,7 @@ import { DateTime, Effect, FileSystem, Path, type PlatformError, Result, Schema 
 import type { CliError } from "effect/cli"
 import * as RunConfig from "../domain/RunConfig.ts"
 import * as AtomicFile from "../layers/atomicFile.ts"
+import * as Directories from "../layers/directories.ts"
 import * as SystemReason from "../layers/systemReason.ts"
 import * as TextFile from "../layers/textFile.ts"
 import * as WriterLock from "../layers/writerLock.ts"
@@ -63,7 +64,7 @@ export const create = Effect.fnUntraced(function*(
   const wanted = path.join(base, `${time}-${name}`)
   const failed = (error: PlatformError.PlatformError) =>
     userError(`${wanted}: the run's directory cannot be made: ${SystemReason.of(error)}`)
-  yield* Effect.mapError(fs.makeDirectory(base, { recursive: true }), failed)
+  yield* Effect.mapError(Directories.make(base), failed)
   for (let attempt = 1; attempt < 100; attempt++) {
     const directory = attempt === 1 ? wanted : `${wanted}-${attempt}`
     // made by whoever makes it first

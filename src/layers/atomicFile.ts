@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import { Effect, FileSystem, Option, Path, type PlatformError, Schema, type Scope } from "effect"
+import * as Directories from "./directories.ts"
 import { uniqueName } from "./hash.ts"
 import * as SystemReason from "./systemReason.ts"
 
@@ -135,6 +136,9 @@ export const stage = Effect.fnUntraced(function*(
   if (Option.contains(type, "Directory") || /[/\\]$/.test(path)) {
     return yield* new FileUnwritable({ path, reason: "this is a directory, a file is needed" })
   }
+  if (Option.isNone(before) && paths.resolve(path).startsWith("/proc/")) {
+    return yield* new FileUnwritable({ path, reason: "no file can be made there" })
+  }
   if (Option.exists(type, (type) => type !== "File") || isOpenAlready(paths.resolve(path))) {
     return { temporary: path, flag: "a", naming, commit: Effect.void }
   }
@@ -142,7 +146,7 @@ export const stage = Effect.fnUntraced(function*(
   if (Option.isSome(before)) yield* naming(fs.access(path, { writable: true }))
   const real = yield* target(path)
   const directory = paths.dirname(real)
-  yield* naming(fs.makeDirectory(directory, { recursive: true }))
+  yield* naming(Directories.make(directory))
   const suffix = ["", ...(options?.maker === undefined ? [] : [options.maker]), uniqueName(), "tmp"].join(".")
   const temporary = paths.join(directory, `${prefixFor(paths.basename(real), suffix.length)}${suffix}`)
   yield* Effect.addFinalizer(() => Effect.ignore(fs.remove(temporary, { force: true })))

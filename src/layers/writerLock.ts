@@ -10,6 +10,7 @@
 // @effect-diagnostics nodeBuiltinImport:off
 import { DateTime, Effect, FileSystem, Option, Path, type PlatformError, Schema, type Scope } from "effect"
 import { rmdir } from "node:fs/promises"
+import * as Directories from "./directories.ts"
 import { uniqueName } from "./hash.ts"
 import * as ProcessIdentity from "./processIdentity.ts"
 import * as SystemReason from "./systemReason.ts"
@@ -148,7 +149,7 @@ const directory = Effect.fnUntraced(function*(path: string) {
   const missing: Array<string> = []
   for (let at = path; !(yield* fs.exists(at)) && dirname(at) !== at; at = dirname(at)) missing.push(at)
   yield* Effect.acquireRelease(
-    fs.makeDirectory(path, { recursive: true }),
+    Directories.make(path),
     () => Effect.ignore(Effect.forEach(missing, (made) => Effect.tryPromise(() => rmdir(made)), { discard: true }))
   )
 })

@@ -14,6 +14,7 @@ import {
   CheckpointIo,
   Checkpoints
 } from "../../services/Checkpoints.ts"
+import * as Directories from "../directories.ts"
 import { incremental, uniqueName } from "../hash.ts"
 import * as SystemReason from "../systemReason.ts"
 import * as Manifest from "./manifest.ts"
@@ -79,6 +80,11 @@ export const layer = (
     Effect.gen(function*() {
       const fs = yield* FileSystem.FileSystem
       const paths = yield* Path.Path
+      const makeDirectory = (path: string) =>
+        Directories.make(path).pipe(
+          Effect.provideService(FileSystem.FileSystem, fs),
+          Effect.provideService(Path.Path, paths)
+        )
       const lock = yield* Semaphore.make(1)
       let tidied = false
 
@@ -247,11 +253,11 @@ export const layer = (
       const save = Effect.fn("Checkpoints.save")(function*(checkpoint: Checkpoint) {
         const unfinished = paths.join(directory, `${UNFINISHED}${uniqueName()}`)
         if (!tidied) {
-          yield* io(directory)(Effect.andThen(fs.makeDirectory(directory, { recursive: true }), tidy()))
+          yield* io(directory)(Effect.andThen(makeDirectory(directory), tidy()))
           tidied = true
         }
         return yield* Effect.acquireUseRelease(
-          io(unfinished)(fs.makeDirectory(unfinished, { recursive: true })),
+          io(unfinished)(makeDirectory(unfinished)),
           Effect.fnUntraced(function*() {
             yield* write(checkpoint, unfinished)
             const again = (yield* io(directory)(names()))

@@ -7,6 +7,7 @@ import { Effect, FileSystem, Path } from "effect"
 import * as HuggingFaceConfig from "../../domain/HuggingFaceConfig.ts"
 import { ModelConfig, type Precision } from "../../domain/ModelConfig.ts"
 import * as ModelTensors from "../../domain/ModelTensors.ts"
+import * as Directories from "../directories.ts"
 import { fileNames } from "./HuggingFaceModel.ts"
 import { locate } from "./location.ts"
 import { fromPlatform, ModelFileIo, type ModelFileMissing } from "./ModelFileErrors.ts"
@@ -156,7 +157,7 @@ const prepare = Effect.fnUntraced(function*(directory: string) {
     return yield* new ModelFileIo({ path: target, reason: "it is a file; a model is saved into a folder" })
   }
   const parent = dirname(target)
-  yield* failed(fs.makeDirectory(parent, { recursive: true }))
+  yield* failed(Directories.make(parent))
   const workshop = yield* failed(fs.makeTempDirectory({ directory: parent, prefix: `.${basename(target)}.partial-` }))
   return { target, exists, workshop }
 })

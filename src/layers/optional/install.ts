@@ -5,6 +5,7 @@
  */
 import { Effect, FileSystem, Path } from "effect"
 import { command, tail } from "../device/command.ts"
+import * as Directories from "../directories.ts"
 import * as SystemReason from "../systemReason.ts"
 import { installDirectory } from "./load.ts"
 import type { OptionalPackage } from "./packages.ts"
@@ -40,7 +41,7 @@ const installScoped = Effect.fnUntraced(
         "Use another engine, such as bm25"
       )
     }
-    yield* fs.makeDirectory(path.dirname(target), { recursive: true })
+    yield* Directories.make(path.dirname(target))
     const directory = yield* fs.makeTempDirectoryScoped({ directory: path.dirname(target), prefix: `${wanted.key}-` })
     yield* fs.writeFileString(path.join(directory, "package.json"), "{\"private\": true}\n")
     yield* options?.report?.(

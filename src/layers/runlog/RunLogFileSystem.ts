@@ -5,6 +5,7 @@
  */
 import { Clock, Effect, FileSystem, Layer, Path, type PlatformError, Semaphore, Stream } from "effect"
 import { RunLog, RunLogError } from "../../services/RunLog.ts"
+import * as Directories from "../directories.ts"
 import * as SystemReason from "../systemReason.ts"
 import { dropTornTail, wholeLines } from "./jsonLines.ts"
 import * as records from "./records.ts"
@@ -64,7 +65,7 @@ export const layer = (
       const named = <A, R>(effect: Effect.Effect<A, PlatformError.PlatformError, R>, path: string) =>
         Effect.mapError(effect, failedAt(path))
 
-      yield* named(fs.makeDirectory(directory, { recursive: true }), directory)
+      yield* named(Directories.make(directory), directory)
 
       const open = Effect.fnUntraced(function*<A>(kind: records.Kind<A>) {
         const path = paths.join(directory, kind.file)

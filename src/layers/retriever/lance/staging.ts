@@ -5,6 +5,7 @@
  */
 import { Effect, FileSystem, Option, Path, Schema } from "effect"
 import * as AtomicFile from "../../atomicFile.ts"
+import * as Directories from "../../directories.ts"
 import { uniqueName } from "../../hash.ts"
 import { IndexIo } from "../indexfile/errors.ts"
 import * as Replaceable from "../indexfile/replaceable.ts"
@@ -39,7 +40,7 @@ export const stage = Effect.fnUntraced(function*(path: string, plan: Plan, resta
   }
   if (Option.isNone(earlier)) {
     yield* fs.remove(directory, { recursive: true, force: true })
-    yield* fs.makeDirectory(directory, { recursive: true })
+    yield* Directories.make(directory)
     yield* AtomicFile.writeString(planFile, wanted)
   }
   return directory

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import { Config, Effect, FileSystem, Option, Path } from "effect"
+import * as Directories from "../../../directories.ts"
 import { command, tail } from "../../command.ts"
 import * as Addons from "../addons.ts"
 import * as Operations from "../operations.ts"
@@ -133,12 +134,11 @@ export const build = Effect.fn("TensorFlow.build")(function*(options: {
   readonly platform: string
   readonly report: (line: string) => Effect.Effect<void>
 }) {
-  const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
   const { compiler, headers, library, packageDirectory, platform, report, runPath } = options
   yield* report(`compiling the binding with ${compiler}`)
   const output = path.join(packageDirectory, "lib", "napi-v8")
-  yield* fs.makeDirectory(output, { recursive: true })
+  yield* Directories.make(output)
   const { code, output: log } = yield* command(compiler, [
     "-O2",
     "-std=c++17",

@@ -9,6 +9,7 @@ import * as tf from "@tensorflow/tfjs-core"
 import { Effect, FileSystem, Path, Schema } from "effect"
 import { HttpClient } from "effect/http"
 import { statfs } from "node:fs/promises"
+import * as Directories from "../../../directories.ts"
 import * as SystemReason from "../../../systemReason.ts"
 import { command, tail } from "../../command.ts"
 import * as Addons from "../addons.ts"
@@ -250,7 +251,7 @@ export const install = Effect.fn("TensorFlow.install")(
       }
     }
     const parent = path.dirname(target)
-    yield* fs.makeDirectory(parent, { recursive: true }).pipe(Effect.mapError(unwritable(parent)))
+    yield* Directories.make(parent).pipe(Effect.mapError(unwritable(parent)))
     yield* checkSpace(parent, options.from === undefined ? 2.5e9 : 0.6e9)
     const directory = yield* fs.makeTempDirectoryScoped({ directory: parent, prefix: "tensorflow-" }).pipe(
       Effect.mapError(unwritable(parent))

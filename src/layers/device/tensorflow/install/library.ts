@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import { Effect, FileSystem, Path } from "effect"
+import * as Directories from "../../../directories.ts"
 import { command, tail } from "../../command.ts"
 import { InstallError } from "./InstallError.ts"
 import * as scripts from "./scripts.ts"
@@ -97,7 +98,7 @@ export const download = Effect.fn("TensorFlow.download")(function*(options: {
     })
   }
   const wheels = path.join(options.directory, "wheel")
-  yield* fs.makeDirectory(wheels, { recursive: true })
+  yield* Directories.make(wheels)
   const requirement = `${options.package}==${tensorFlowVersion}`
   const fetch = (...more: ReadonlyArray<string>) =>
     command(python, [

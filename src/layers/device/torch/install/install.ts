@@ -9,6 +9,7 @@ import { Config, Effect, FileSystem, Option, Path } from "effect"
 import { createHash } from "node:crypto"
 import { createRequire } from "node:module"
 import { availableParallelism, cpus } from "node:os"
+import * as Directories from "../../../directories.ts"
 import * as SystemReason from "../../../systemReason.ts"
 import { command, tail } from "../../command.ts"
 import { installDirectory, readInstallation, TorchInstallation, writeInstallation } from "../installation.ts"
@@ -234,7 +235,7 @@ export const install = Effect.fn("DeviceTorch.install")(function*(options: Torch
   const flavour = withCuda ? `with CUDA ${torch.cuda}` : "for the processor"
   const there = !options.force && (yield* Effect.orElseSucceed(fs.exists(addon), () => false))
   if (!there) {
-    yield* Effect.mapError(fs.makeDirectory(directory, { recursive: true }), writable(directory))
+    yield* Effect.mapError(Directories.make(directory), writable(directory))
     yield* options.report(`building the addon ${flavour} with ${compiler.version}, a minute or so`)
     yield* build({ compiler: compiler.name, compile, link, sources, files, addon }, options.report).pipe(
       Effect.catchTag("PlatformError", (cause) => Effect.fail(writable(directory)(cause)))
