@@ -132,7 +132,7 @@ const main = async (): Promise<number> => {
     const result = known.get(`${mutant.id} ${source.hash}`)
     if (result === undefined || result.status === "refused") return result
     if (result.by !== undefined) return contentNow.get(result.by.split(" > ")[0]!) === result.tests ? result : undefined
-    const tried = reaching(mutant, source.mutants.indexOf(mutant) + 1, coverage)
+    const tried = reaching(mutant, source, coverage)
     return (tried.length === 0 ? "" : contents(tried)) === result.tests ? result : undefined
   }
   const open = toJudge.filter((mutant) => {

@@ -35,9 +35,14 @@ const counted: Choose = (numbers, base) => {
     : `($h(${number}),${base})`
 }
 
+const key = (node: Node): string => `${node.type} ${node.start} ${node.end}`
+
+/** The number under which a count of places knows a mutant: that of the first mutant of the same node. */
+export const placeOf = (mutant: Mutant, mutants: ReadonlyArray<Mutant>): number =>
+  mutants.findIndex(({ node }) => key(node) === key(mutant.node)) + 1
+
 const render = (file: string, code: string, mutants: ReadonlyArray<Mutant>, choose: Choose): string => {
   // parsed anew, so nodes are told apart by what they are and where they lie
-  const key = (node: Node): string => `${node.type} ${node.start} ${node.end}`
   const at = new Map<string, Array<readonly [number, Mutant]>>()
   mutants.forEach((mutant, index) => {
     const numbers = at.get(key(mutant.node)) ?? []
@@ -75,7 +80,7 @@ export const switchable = (file: string, code: string, mutants: ReadonlyArray<Mu
     })?Number(process.env.${activeVariable}.slice(${file.length + 1})):0,$id=(x)=>x;`
   )
 
-/** The file with a count at each mutant's place; `hits` is the module that counts. */
+/** The file with a count at each mutant's place, see {@link placeOf}; `hits` is the module that counts. */
 export const countable = (file: string, code: string, mutants: ReadonlyArray<Mutant>, hits: string): string =>
   mutants.length === 0 ? code : withHeader(
     render(file, code, mutants, counted),

@@ -1,6 +1,7 @@
 /** Runs the tests that reach a mutant, nearest first, until one fails. */
 import { basename, dirname, join } from "node:path"
 import { type Coverage, within } from "./coverage.ts"
+import { placeOf } from "./instrument.ts"
 import type { Mutant } from "./operators.ts"
 import type { Runner } from "./pool.ts"
 import type { Selection, TestOutcome } from "./protocol.ts"
@@ -18,20 +19,21 @@ interface Reaching extends Selection {
 /** The tests that reach a mutant, those that are named as its file first, then the quick ones. */
 export const reaching = (
   mutant: Mutant,
-  number: number,
+  { mutants }: Pick<Source, "mutants">,
   coverage: ReadonlyArray<Coverage>
 ): ReadonlyArray<Reaching> => {
+  const place = placeOf(mutant, mutants)
   const mirrored = mutant.file.replace(/^src\//, "test/").replace(/\.ts$/, ".test.ts")
   return coverage
     .flatMap((known): ReadonlyArray<Reaching> => {
       const source = known.sources[mutant.file]
       if (source === undefined) return []
-      const always = within(source.reached[""] ?? "", number)
+      const always = within(source.reached[""] ?? "", place)
       const tests = known.tests.filter(({ id, passed }) =>
-        passed && (always || within(source.reached[id] ?? "", number))
+        passed && (always || within(source.reached[id] ?? "", place))
       )
       if (tests.length === 0) return []
-      const own = tests.some(({ id }) => within(source.reached[id] ?? "", number))
+      const own = tests.some(({ id }) => within(source.reached[id] ?? "", place))
       return [{
         file: known.file,
         content: known.content,
@@ -90,7 +92,7 @@ export const judge = async (
     ;(passes ? trust.good : trust.bad).add(key)
     return passes
   }
-  const tried = reaching(mutant, number, coverage)
+  const tried = reaching(mutant, source, coverage)
   if (tried.length === 0) return result("unreached", "")
   let spent = 0
   for (const selection of tried) {

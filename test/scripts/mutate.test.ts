@@ -5,7 +5,7 @@ import { stripTypeScriptTypes } from "node:module"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { pathToFileURL } from "node:url"
-import { activeVariable, countable, mutated, switchable } from "../../scripts/mutate/instrument.ts"
+import { activeVariable, countable, mutated, placeOf, switchable } from "../../scripts/mutate/instrument.ts"
 import { mutantsOf } from "../../scripts/mutate/operators.ts"
 import reviewed from "../../scripts/mutate/reviewed.json" with { type: "json" }
 import { areaOf, below, sample } from "../../scripts/mutate/select.ts"
@@ -115,11 +115,17 @@ describe("a file with all its mistakes", () => {
     })
   }
 
-  it("means the file where none is active, and exactly one of them where it is", async () => {
+  it("means the file where none is active, and exactly one of them where it is; its place was counted if it shows", async () => {
     assert.isAbove(mutants.length, 40)
+    writeFileSync(
+      join(folder, "hits.mjs"),
+      "export const places = new Set(); export const counter = () => (n) => places.add(n)"
+    )
+    const { places }: { places: ReadonlySet<number> } = await import(pathToFileURL(join(folder, "hits.mjs")).href)
     const all = switchable(file, code, mutants)
     const plain = await behaviour("plain", code)
     assert.deepStrictEqual(await behaviour("none", all), plain)
+    assert.deepStrictEqual(await behaviour("counted", countable(file, code, mutants, "./hits.mjs")), plain)
     let different = 0
     for (const [index, mutant] of mutants.entries()) {
       // a loop whose step is turned around does not end
@@ -132,7 +138,9 @@ describe("a file with all its mistakes", () => {
           await behaviour(`alone-${index}`, mutated(code, mutant)),
           `${mutant.original} -> ${mutant.replacement}`
         )
-        if (found.join() !== plain.join()) different++
+        if (found.join() === plain.join()) continue
+        different++
+        assert.isTrue(places.has(placeOf(mutant, mutants)), `${mutant.original} -> ${mutant.replacement}`)
       } finally {
         delete process.env[activeVariable]
       }
