@@ -6,6 +6,7 @@ import type { Document } from "../../../src/domain/Document.ts"
 import { EmbedderSpec } from "../../../src/domain/EmbedderSpec.ts"
 import * as EmbedderHashing from "../../../src/layers/embedder/EmbedderHashing.ts"
 import { lance } from "../../../src/layers/optional/packages.ts"
+import { untied } from "../../../src/layers/retriever/lance/open.ts"
 import * as RetrieverLance from "../../../src/layers/retriever/RetrieverLance.ts"
 import { Embedder } from "../../../src/services/Embedder.ts"
 import { Retriever } from "../../../src/services/Retriever.ts"
@@ -100,8 +101,12 @@ if (reason !== undefined) {
           const search = Retriever.use((retriever) => retriever.searchMany(queries, { topK: 1 }))
           const nearest = yield* search.pipe(Effect.provide(built(many, "ann", index)))
           const exact = yield* search.pipe(Effect.provide(built(many, "flat")))
-          assert.deepStrictEqual(nearest.map(([hit]) => hit?.id), exact.map(([hit]) => hit?.id))
-          for (const [at, [hit]] of nearest.entries()) assert.closeTo(hit?.score ?? 0, exact[at]?.[0]?.score ?? 1, 1e-3)
+          const found = nearest.flatMap(([hit], at) => hit?.id === exact[at]?.[0]?.id ? [at] : [])
+          // LanceDB's graph does not lead to one passage in some hundred, another one in each build
+          assert.isAtLeast(found.length, index === "hnsw" ? queries.length - 2 : queries.length)
+          for (const at of found) {
+            assert.closeTo(nearest[at]?.[0]?.score ?? 0, exact[at]?.[0]?.score ?? 1, 1e-3)
+          }
         })
     )
 
@@ -110,6 +115,62 @@ if (reason !== undefined) {
         const [hit] = yield* Retriever.use((retriever) => retriever.search("own77 Number 77", { topK: 3 }))
         assert.strictEqual(hit?.id, "m77")
       }).pipe(Effect.provide(built(many, "hybrid", "hnsw"))))
+
+    it.live.each<readonly [RetrieverLance.Mode, RetrieverLance.VectorIndex]>([
+      ["words", "flat"],
+      ["flat", "flat"],
+      ["hybrid", "flat"],
+      ["ann", "ivfPq"],
+      ["ann", "ivfRq"],
+      ["ann", "hnsw"]
+    ])("gives passages that are equally good in the order of the corpus, for any topK: %s, %s", ([mode, index]) => {
+      const equal: ReadonlyArray<Document> = Array.from({ length: 40 }, (_, copy) => ({
+        id: `e${copy}`,
+        title: "Equal",
+        text: "the very same words of a twin"
+      }))
+      // between others, so that they come from different batches and clusters
+      const documents = equal.flatMap((document, at) => [...many.slice(15 * at, 15 * (at + 1)), document])
+      return Effect.gen(function*() {
+        const retriever = yield* Retriever
+        const search = (topK: number) =>
+          Effect.map(
+            retriever.search("very same words of a twin", { topK }),
+            (hits) => hits.slice(0, 40).map(({ id }) => id)
+          )
+        // a graph does not lead to every twin
+        const expected = index === "hnsw" ? yield* search(60) : equal.map(({ id }) => id)
+        for (const topK of [1, 3, 7, 39, 40, 60]) assert.deepStrictEqual(yield* search(topK), expected.slice(0, topK))
+      }).pipe(Effect.provide(built(documents, mode, index)))
+    })
+
+    it.effect("asks for more as long as equally good passages reach up to the last one wanted, and not for ever", () =>
+      Effect.gen(function*() {
+        const asked: Array<number> = []
+        /** LanceDB, giving of equally good rows the last ones first. */
+        const search = (scores: ReadonlyArray<number>, topK: number) => {
+          asked.length = 0
+          const best = scores.map((score, row) => ({ row, score })).toSorted((a, b) =>
+            b.score - a.score || b.row - a.row
+          )
+          return Effect.promise(() =>
+            untied((limit) => {
+              asked.push(limit)
+              return Promise.resolve(best.slice(0, limit).toSorted((a, b) => b.score - a.score || a.row - b.row))
+            }, topK)
+          )
+        }
+        const rows = (hits: ReadonlyArray<{ readonly row: number }>) => hits.map(({ row }) => row)
+        assert.deepStrictEqual(rows(yield* search([1, 4, 3, 2], 2)), [1, 2])
+        assert.deepStrictEqual(asked, [3])
+        assert.deepStrictEqual(rows(yield* search([5, ...Array.from({ length: 30 }, () => 1)], 3)), [0, 1, 2])
+        assert.deepStrictEqual(asked, [4, 16, 64])
+        yield* search(Array.from({ length: 9000 }, () => 1), 3)
+        assert.deepStrictEqual(asked, [4, 16, 64, 256, 1024, 2048])
+        assert.lengthOf(yield* search(Array.from({ length: 9000 }, () => 1), 3000), 3000)
+        assert.deepStrictEqual(asked, [3001])
+        assert.deepStrictEqual(yield* search([], 3), [])
+      }))
 
     it.live("goes on where a build was cut off, and gives the same index", () =>
       inDirectory((path) =>

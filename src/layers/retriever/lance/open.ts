@@ -8,7 +8,7 @@ import type { PackageUnavailable } from "../../optional/PackageUnavailable.ts"
 import type { Hit } from "../best.ts"
 import { IndexCorrupt, type IndexIo } from "../indexfile/errors.ts"
 import type * as StoredVectors from "../storedVectors.ts"
-import { type Description, read, tableName } from "./description.ts"
+import { type Description, read, tableName, type VectorIndex } from "./description.ts"
 import * as Files from "./files.ts"
 import { searchedText } from "./indices.ts"
 import { load, type Query, type Table, type VectorQuery } from "./library.ts"
@@ -26,7 +26,10 @@ export interface VectorSearchOptions {
   readonly probes?: number | undefined
   /** Neighbours that are followed (`hnsw`). Default 150. */
   readonly ef?: number | undefined
-  /** So many times the wanted passages are compared exactly. Unless given, as often as makes 120 passages, `hnsw` 50. */
+  /**
+   * So many times the wanted passages are compared exactly. Unless given, always the same number of them for up to 85 wanted
+   * ones (`hnsw` 64), so that the first ones do not depend on how many are wanted.
+   */
   readonly refine?: number | undefined
 }
 
@@ -76,14 +79,13 @@ export interface OpenIndex {
   readonly probes: Effect.Effect<ReadonlyArray<StoredVectors.Stored>, IndexCorrupt>
 }
 
-/** Of passages that are equally good at the end of the list LanceDB gives any. */
 const hitsOf = async (
   query: Query,
-  topK: number,
+  limit: number,
   column: string,
   score: (value: number) => number
 ): Promise<ReadonlyArray<Hit>> => {
-  const rows = await query.select(["_rowid", column]).limit(topK).toArrow()
+  const rows = await query.select(["_rowid", column]).limit(limit).toArrow()
   const ids = rows?.getChild("_rowid")
   const values = rows?.getChild(column)
   const hits: Array<Hit> = []
@@ -93,24 +95,56 @@ const hitsOf = async (
   return hits.sort((a, b) => b.score - a.score || a.row - b.row)
 }
 
-const nearest = (
+/** Passages that are asked for at most to tell which of equally good ones come first. */
+const mostTied = 2048
+
+/**
+ * The best `topK`, equally good ones by row. LanceDB gives any of those that are equally good at the end of its list: as
+ * long as they reach up to the last one wanted, more are asked for.
+ *
+ * @category combinators
+ * @since 0.2.0
+ */
+export const untied = async (
+  ask: (limit: number) => Promise<ReadonlyArray<Hit>>,
+  topK: number
+): Promise<ReadonlyArray<Hit>> => {
+  for (let limit = topK + 1;; limit = Math.min(4 * limit, Math.max(topK + 1, mostTied))) {
+    const hits = await ask(limit)
+    const last = hits.at(-1)
+    const isClear = last === undefined || hits.length < limit || last.score < (hits[topK - 1]?.score ?? 0)
+    if (isClear || limit >= mostTied) return hits.slice(0, topK)
+  }
+}
+
+type Approximate = Exclude<VectorIndex, "flat">
+
+const exactly = (table: Table, vector: Float32Array): VectorQuery =>
+  table.query().nearestTo(vector).column("vector").distanceType("cosine").bypassVectorIndex()
+
+/** The passages that an index over vectors brings up to be compared exactly. */
+const candidatesFor = (index: Approximate, topK: number, refine: number | undefined): number => {
+  if (refine !== undefined) return topK * Math.max(1, Math.ceil(refine))
+  let candidates = index === "hnsw" ? 64 : 128
+  while (candidates < (index === "hnsw" ? topK : 1.5 * topK)) candidates *= 2
+  return candidates
+}
+
+const nearly = (
   table: Table,
   vector: Float32Array,
-  description: Description,
-  { exact, limit, options }: {
-    readonly exact: boolean
-    readonly limit: number
-    readonly options: OpenOptions | undefined
-  }
+  index: Approximate,
+  candidates: number,
+  options: OpenOptions | undefined
 ): VectorQuery => {
-  const query = table.query().nearestTo(vector).column("vector").distanceType("cosine")
-  const index = description.vectors?.index ?? "flat"
-  if (exact || index === "flat") return query.bypassVectorIndex()
-  const refine = options?.refine ?? Math.ceil((index === "hnsw" ? 50 : 120) / limit)
-  if (index !== "hnsw") return query.nprobes(options?.probes ?? 20).refineFactor(refine)
-  // fewer than it gives back are refused
-  return query.ef(Math.max(options?.ef ?? 150, limit * refine)).refineFactor(refine)
+  const query = table.query().nearestTo(vector).column("vector").distanceType("cosine").refineFactor(1)
+  return index === "hnsw"
+    // fewer than it gives back are refused
+    ? query.ef(Math.max(options?.ef ?? 150, candidates))
+    : query.nprobes(options?.probes ?? 20)
 }
+
+const similarity = (distance: number): number => 1 - distance
 
 const noHits: ReadonlyArray<Hit> = []
 
@@ -175,22 +209,24 @@ export const open = Effect.fn("LanceIndex.open")(function*(
       const terms = fullText === null || topK <= 0 ? "" : searchedText(query)
       return terms === ""
         ? Promise.resolve(noHits)
-        : hitsOf(
-          table.query().fullTextSearch(new lance.MatchQuery(terms, "indexed")).fastSearch(),
-          topK,
-          "_score",
-          (score) => score
-        )
+        : untied((limit) =>
+          hitsOf(
+            table.query().fullTextSearch(new lance.MatchQuery(terms, "indexed")).fastSearch(),
+            limit,
+            "_score",
+            (score) => score
+          ), topK)
     },
-    byVector: (query, topK, exact) =>
-      topK <= 0 || query.every((value) => value === 0)
-        ? Promise.resolve(noHits)
-        : hitsOf(
-          nearest(table, query, description, { exact, limit: topK, options }),
-          topK,
-          "_distance",
-          (distance) => 1 - distance
-        ),
+    byVector: async (query, topK, exact) => {
+      if (topK <= 0 || query.every((value) => value === 0)) return noHits
+      const index = description.vectors?.index ?? "flat"
+      if (exact || index === "flat") {
+        return await untied((limit) => hitsOf(exactly(table, query), limit, "_distance", similarity), topK)
+      }
+      const candidates = candidatesFor(index, topK, options?.refine)
+      const hits = await hitsOf(nearly(table, query, index, candidates, options), candidates, "_distance", similarity)
+      return hits.slice(0, topK)
+    },
     passages: new Passages(table, options?.passageBytesInMemory ?? 1 << 28),
     probes: description.vectors === null
       ? Effect.succeed([])
