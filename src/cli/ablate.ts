@@ -5,6 +5,7 @@
  */
 import { Console, Context, Effect, type FileSystem, Layer, Option, Path, Schema } from "effect"
 import { Argument, CliError, Command } from "effect/cli"
+import * as Json from "../domain/Json.ts"
 import * as RunConfig from "../domain/RunConfig.ts"
 import * as AtomicFile from "../layers/atomicFile.ts"
 import * as QuestionsFile from "../layers/questions/QuestionsFile.ts"
@@ -73,12 +74,13 @@ const flags = {
 
 type Input = Command.Command.Config.Infer<typeof flags>
 
-const Topics = Schema.fromJsonString(Schema.NonEmptyArray(Topic))
+const decodeTopics = Json.decode(Schema.NonEmptyArray(Topic))
 
 const chosen = Effect.fnUntraced(function*(input: Input) {
   const all = Option.isNone(input.topics) ? topics : yield* TextFile.whole(input.topics.value).pipe(
-    Effect.flatMap(Schema.decodeEffect(Topics)),
-    Effect.mapError((error) => userError(`${Option.getOrElse(input.topics, () => "")}: ${SystemReason.of(error)}`))
+    Effect.mapError(SystemReason.of),
+    Effect.flatMap((text) => Effect.fromResult(decodeTopics(text))),
+    Effect.mapError((reason) => userError(`${Option.getOrElse(input.topics, () => "")}: ${reason}`))
   )
   const unknown = input.topic.find((name) => all.every(({ topic }) => topic !== name))
   if (unknown !== undefined) {

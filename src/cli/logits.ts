@@ -5,6 +5,7 @@
  */
 import { Console, Effect, Option, Result, Schema } from "effect"
 import { Argument, CliError, Command } from "effect/cli"
+import * as Json from "../domain/Json.ts"
 import { ModelConfig, Precision } from "../domain/ModelConfig.ts"
 import * as Weights from "../layers/model/Weights.ts"
 import { probe } from "../layers/policy/engine/Probe.ts"
@@ -14,15 +15,15 @@ import { deviceFlags, deviceLayer } from "./deviceFlag.ts"
 import * as Flag from "./flag.ts"
 import { userError } from "./userError.ts"
 
-const Ids = Schema.fromJsonString(Schema.NonEmptyArray(Schema.Natural))
+const decodeIds = Json.decode(Schema.NonEmptyArray(Schema.Natural))
 
 const readIds = Effect.fnUntraced(function*(path: string) {
   const text = yield* TextFile.whole(path).pipe(
     Effect.mapError((error) => userError(`${path}: ${SystemReason.of(error)}`))
   )
   return yield* Effect.fromResult(Result.mapError(
-    Schema.decodeResult(Ids)(text),
-    () => userError(`${path}: expected a JSON array of token ids, such as [1, 403, 407]`)
+    decodeIds(text),
+    (reason) => userError(`${path}: ${reason}`, "A JSON array of token ids is expected, such as [1, 403, 407].")
   ))
 })
 

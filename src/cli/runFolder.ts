@@ -5,6 +5,7 @@
  */
 import { DateTime, Effect, FileSystem, Path, type PlatformError, Result, Schema } from "effect"
 import type { CliError } from "effect/cli"
+import * as Json from "../domain/Json.ts"
 import * as RunConfig from "../domain/RunConfig.ts"
 import * as AtomicFile from "../layers/atomicFile.ts"
 import * as Directories from "../layers/directories.ts"
@@ -122,7 +123,7 @@ export const begin = Effect.fnUntraced(function*(base: string, name: string) {
   return folder
 })
 
-const Json = Schema.fromJsonString(Schema.toCodecJson(RunConfig.RunConfig))
+const decodeConfig = Json.decode(Schema.toCodecJson(RunConfig.RunConfig))
 
 const encodeJson = Schema.encodeEffect(Schema.toCodecJson(RunConfig.RunConfig))
 
@@ -174,8 +175,8 @@ export const readConfig = Effect.fnUntraced(function*(
         )
     )
   )
-  return yield* Schema.decodeEffect(Json)(text).pipe(
-    Effect.mapError((error) => userError(`${folder.config}: ${error.message}`))
+  return yield* Effect.fromResult(decodeConfig(text)).pipe(
+    Effect.mapError((reason) => userError(`${folder.config}: ${reason}`))
   )
 })
 

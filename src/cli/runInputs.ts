@@ -7,6 +7,7 @@
 // @effect-diagnostics preferSchemaOverJson:off
 import { Console, Context, Effect, FileSystem, Layer, Option, Schema, Stream } from "effect"
 import { CliError } from "effect/cli"
+import * as Json from "../domain/Json.ts"
 import type { RunConfig } from "../domain/RunConfigSchema.ts"
 import * as RunInputs from "../domain/RunInputs.ts"
 import * as RunPlan from "../domain/RunPlan.ts"
@@ -14,6 +15,7 @@ import * as AtomicFile from "../layers/atomicFile.ts"
 import * as ContentHash from "../layers/contentHash.ts"
 import { sha256 } from "../layers/hash.ts"
 import * as QuestionsFile from "../layers/questions/QuestionsFile.ts"
+import * as SystemReason from "../layers/systemReason.ts"
 import * as Rollout from "../programs/Rollout.ts"
 import { Questions } from "../services/Questions.ts"
 import { Retriever } from "../services/Retriever.ts"
@@ -197,7 +199,7 @@ export const expectSame = Effect.fnUntraced(function*(
   }
 })
 
-const Json = Schema.fromJsonString(RunInputs.RunInputs)
+const decode = Json.decode(RunInputs.RunInputs)
 
 /**
  * What was recorded when a run began; nothing of a run that an earlier version made.
@@ -210,8 +212,9 @@ export const read = Effect.fnUntraced(function*({ inputs }: RunFolder.RunFolder)
   if (!(yield* Effect.orElseSucceed(fs.exists(inputs), () => false))) return Option.none<RunInputs.RunInputs>()
   return Option.some(
     yield* fs.readFileString(inputs).pipe(
-      Effect.flatMap(Schema.decodeEffect(Json)),
-      Effect.mapError((error) => userError(`${inputs}: ${error.message}`))
+      Effect.mapError(SystemReason.of),
+      Effect.flatMap((text) => Effect.fromResult(decode(text))),
+      Effect.mapError((reason) => userError(`${inputs}: ${reason}`))
     )
   )
 })

@@ -6,6 +6,7 @@
 import { Console, Effect, type FileSystem, Layer, Option, Path, Schema } from "effect"
 import { CliError, Command } from "effect/cli"
 import * as Differences from "../domain/Differences.ts"
+import * as JsonFlaw from "../domain/JsonFlaw.ts"
 import * as RunConfig from "../domain/RunConfig.ts"
 import type { RunInputs } from "../domain/RunInputs.ts"
 import * as CheckpointsFileSystem from "../layers/checkpoints/CheckpointsFileSystem.ts"
@@ -93,8 +94,9 @@ const readInput = Effect.fnUntraced(function*(input: Input) {
   const text = yield* TextFile.whole(path).pipe(
     Effect.mapError((error) => userError(`${path}: the configuration cannot be read (${SystemReason.of(error)})`))
   )
-  return yield* Schema.decodeEffect(JsonFile)(text).pipe(
-    Effect.mapError((error) => userError(`${path}: no JSON (${error.message})`))
+  return yield* Effect.mapError(
+    Schema.decodeEffect(JsonFile)(text),
+    () => userError(`${path}: it is not JSON (${JsonFlaw.describe(text)})`)
   )
 })
 

@@ -3,7 +3,8 @@
  *
  * @since 0.2.0
  */
-import { Result } from "effect"
+import { Result, Schema } from "effect"
+import * as JsonFlaw from "./JsonFlaw.ts"
 
 /** What a reviver is told about a primitive beside its value (ECMAScript's "JSON.parse source text access"). */
 interface Context {
@@ -52,31 +53,47 @@ const holdsLarge = (root: unknown): boolean => {
   return false
 }
 
-const attempt = (text: string): Result.Result<unknown, string> =>
-  Result.try({
-    try: (): unknown => {
-      const value: unknown = JSON.parse(text)
-      return holdsLarge(value) ? JSON.parse(text, exact) : value
-    },
-    catch: (error) => error instanceof Error ? error.message : String(error)
+const attempt = (text: string): Result.Result<unknown, unknown> =>
+  Result.try((): unknown => {
+    const value: unknown = JSON.parse(text)
+    return holdsLarge(value) ? JSON.parse(text, exact) : value
   })
 
 /**
  * The value of a JSON text: what `JSON.parse` gives, except that an integer which a number would round is a `bigint`, and
  * that `NaN`, `Infinity` and `-Infinity`, which Python's `json.dumps` writes, are the numbers that they are. Only texts with
- * a number beyond 2^53 or with such words are read twice. The failure is the parser's message.
+ * a number beyond 2^53 or with such words are read twice. The failure says where the text is no JSON and why; `from` is where
+ * it begins within a file.
  *
  * @category decoding
  * @since 0.2.0
  */
-export const parse = (text: string): Result.Result<unknown, string> => {
+export const parse = (text: string, from?: JsonFlaw.Place): Result.Result<unknown, string> => {
   const strict = attempt(text)
-  if (Result.isSuccess(strict) || !/NaN|Infinity/.test(text)) return strict
-  return Result.orElse(
+  if (Result.isSuccess(strict)) return Result.succeed(strict.success)
+  const failed = Result.mapError(strict, () => JsonFlaw.describe(text, from))
+  return !/NaN|Infinity/.test(text) ? failed : Result.orElse(
     Result.try((): unknown => JSON.parse(withPlaceholders(text), withNumbers)),
-    () => strict
+    () => failed
   )
 }
+
+/**
+ * The value of a JSON text, of the form that `schema` describes; the failure says in one line where the text is no JSON, or
+ * which part of it has another form.
+ *
+ * @category decoding
+ * @since 0.2.0
+ */
+export const decode = <A>(schema: Schema.ConstraintDecoder<A>) => (text: string): Result.Result<A, string> =>
+  Result.flatMap(
+    Result.mapError(parse(text), (reason) => text.trim() === "" ? "it is empty" : `it is not JSON (${reason})`),
+    (value) =>
+      Result.mapError(
+        Schema.decodeUnknownResult(schema)(value),
+        (error) => error.message.replaceAll(/\s*\n\s*/g, " ")
+      )
+  )
 
 /**
  * A value of {@link parse} as text, for messages.

@@ -7,13 +7,14 @@ import { Result } from "effect"
 import * as Json from "./Json.ts"
 
 /**
- * The text of one record. `line` is the 1-based line on which it begins.
+ * The text of one record. `line` is the 1-based line on which it begins, `column` where that is not the first.
  *
  * @category models
  * @since 0.1.0
  */
 export interface RawRecord {
   readonly line: number
+  readonly column?: number
   readonly text: string
   /** Why the record may not be what was meant. */
   readonly caution?: string
@@ -56,12 +57,14 @@ const CLOSE_BRACE = 125
 
 const isBlank = (code: number): boolean => code === 32 || (code >= 9 && code <= 13) || code === 0xfeff
 
-const makeLines = (first: number): Splitter => {
+const makeLines = (first: number, firstColumn: number): Splitter => {
   let line = first
+  let column = firstColumn
   let rest = ""
   const takeLine = (text: string, out: Array<RawRecord>) => {
-    if (text.trim() !== "") out.push({ line, text })
+    if (text.trim() !== "") out.push({ line, ...columnOf(column), text })
     line++
+    column = 1
   }
   const take = (text: string, out: Array<RawRecord>) => {
     const cr = text.indexOf("\r")
@@ -92,27 +95,37 @@ const makeLines = (first: number): Splitter => {
   }
 }
 
+const columnOf = (column: number) => column === 1 ? {} : { column }
+
 /** Elements of an array whose opening bracket has been read. */
-const makeElements = (first: number): Splitter => {
+const makeElements = (first: number, firstColumn: number): Splitter => {
   let line = first
+  /** Column of the next piece's first character. */
+  let column = firstColumn
   let state: "between" | "element" | "closed" | "failed" = "between"
   let depth = 0
   let inString = false
   let escaped = false
   let elementLine = first
+  let elementColumn = firstColumn
   let rest = ""
   return {
     push: (text) => {
       const out: Array<RawRecord | Malformed> = []
       let start = 0
+      /** Where the line of the character at hand begins, in this piece or before it. */
+      let lineStart = 1 - column
       const finish = (at: number) => {
-        out.push({ line: elementLine, text: rest + text.slice(start, at) })
+        out.push({ line: elementLine, ...columnOf(elementColumn), text: rest + text.slice(start, at) })
         rest = ""
         state = "between"
       }
       for (let i = 0; i < text.length; i++) {
         const code = text.charCodeAt(i)
-        if (code === NEWLINE) line++
+        if (code === NEWLINE) {
+          line++
+          lineStart = i + 1
+        }
         if (state === "element") {
           if (inString) {
             if (escaped) escaped = false
@@ -133,6 +146,7 @@ const makeElements = (first: number): Splitter => {
             state = "element"
             start = i
             elementLine = line
+            elementColumn = i - lineStart + 1
             inString = code === QUOTE
             escaped = false
             depth = code === OPEN_BRACE || code === OPEN_BRACKET ? 1 : 0
@@ -143,6 +157,7 @@ const makeElements = (first: number): Splitter => {
         }
       }
       if (state === "element") rest += text.slice(start)
+      column = text.length - lineStart + 1
       return out
     },
     end: () =>
@@ -162,17 +177,20 @@ const makeElements = (first: number): Splitter => {
 export const make = (firstLine = 1): Splitter => {
   let inner: Splitter | undefined
   let line = firstLine
+  let column = 1
   return {
     push: (text) => {
       if (inner !== undefined) return inner.push(text)
       let at = 0
       while (at < text.length && isBlank(text.charCodeAt(at))) {
-        if (text.charCodeAt(at) === NEWLINE) line++
+        const code = text.charCodeAt(at)
+        if (code === NEWLINE) line++
+        column = code === NEWLINE ? 1 : code === 0xfeff ? column : column + 1
         at++
       }
       if (at === text.length) return []
       const array = text.charCodeAt(at) === OPEN_BRACKET
-      inner = array ? makeElements(line) : makeLines(line)
+      inner = array ? makeElements(line, column + 1) : makeLines(line, column)
       return inner.push(text.slice(array ? at + 1 : at))
     },
     end: () => inner?.end() ?? []
@@ -194,6 +212,6 @@ export const value = (record: RawRecord | Malformed): Result.Result<unknown, str
   "flaw" in record
     ? Result.fail(record.flaw)
     : Result.mapError(
-      Json.parse(record.text),
+      Json.parse(record.text, { line: record.line, column: record.column ?? 1 }),
       (reason) => `no JSON (${reason}); a file holds one JSON object a line or one JSON array: ${excerpt(record.text)}`
     )

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Schema } from "effect"
+import { Result, Schema } from "effect"
 import * as JsonRecords from "../../src/domain/JsonRecords.ts"
 
 const split = (pieces: ReadonlyArray<string>) => {
@@ -39,9 +39,9 @@ describe("an array", () => {
   it("has elements with the lines on which they begin", () => {
     assert.deepStrictEqual(split(["[\n{\"a\":\n\"]}\\\"\"},\n [1], 2,", "\"x,\"]\n"]), [
       { line: 2, text: "{\"a\":\n\"]}\\\"\"}" },
-      { line: 4, text: "[1]" },
-      { line: 4, text: "2" },
-      { line: 4, text: "\"x,\"" }
+      { line: 4, column: 2, text: "[1]" },
+      { line: 4, column: 7, text: "2" },
+      { line: 4, column: 9, text: "\"x,\"" }
     ])
     assert.deepStrictEqual(split(["[]"]), [])
   })
@@ -50,9 +50,33 @@ describe("an array", () => {
     assert.deepStrictEqual(split(["[{\"a\":1},\n{\"a\""]).map((record) => "flaw" in record), [false, true])
     assert.deepStrictEqual(split(["["]).map((record) => "flaw" in record), [true])
     assert.deepStrictEqual(split(["[1]\n[2]"]), [
-      { line: 1, text: "1" },
+      { line: 1, column: 2, text: "1" },
       { line: 2, flaw: "there is text behind the end of the array" }
     ])
+  })
+})
+
+describe("a record that is no JSON", () => {
+  const reasons = (pieces: ReadonlyArray<string>) =>
+    split(pieces).flatMap((record) => {
+      const value = JsonRecords.value(record)
+      return Result.isFailure(value) ? [value.failure.slice(0, value.failure.indexOf(";"))] : []
+    })
+
+  it("is placed in its file by line and column, however the text arrives", () => {
+    const cases: ReadonlyArray<readonly [text: string, reason: string]> = [
+      ["{\"a\":1}\n{\"a\":x}\n", "no JSON (line 2, column 6: text stands in double quotes, and x does not)"],
+      ["\uFEFF {a}\n", "no JSON (line 1, column 3: the name of a field stands in double quotes)"],
+      ["  {a}\n", "no JSON (line 1, column 4: the name of a field stands in double quotes)"],
+      ["[\n 1,\n  {a}]", "no JSON (line 3, column 4: the name of a field stands in double quotes)"],
+      ["[1, {\n\n a}]", "no JSON (line 3, column 2: the name of a field stands in double quotes)"],
+      [" [1, {a}]", "no JSON (line 1, column 7: the name of a field stands in double quotes)"]
+    ]
+    for (const [text, reason] of cases) {
+      for (const length of [1, 2, 3, 100]) {
+        assert.deepStrictEqual(reasons(cut(text, [length - 1])), [reason], JSON.stringify(text))
+      }
+    }
   })
 })
 

@@ -220,7 +220,7 @@ describe("other texts", () => {
       line: 3,
       text: "{\"a\":2}"
     }])
-    assert.deepStrictEqual(split(["[", "{\"a\":1}]"]), [{ line: 1, text: "{\"a\":1}" }])
+    assert.deepStrictEqual(split(["[", "{\"a\":1}]"]), [{ line: 1, column: 2, text: "{\"a\":1}" }])
   })
 
   it("may begin with a line that is no record", () => {

@@ -5,6 +5,7 @@
  */
 import { Effect, FileSystem, Path, Result, Schema, type Scope, Stream } from "effect"
 import * as HuggingFaceConfig from "../../domain/HuggingFaceConfig.ts"
+import * as Json from "../../domain/Json.ts"
 import type { ModelConfig } from "../../domain/ModelConfig.ts"
 import * as ModelTensors from "../../domain/ModelTensors.ts"
 import * as TextFile from "../textFile.ts"
@@ -36,8 +37,6 @@ export const fileNames = {
   index: "model.safetensors.index.json"
 } as const
 
-const decodeJson = Schema.decodeUnknownResult(Schema.fromJsonString(Schema.Unknown))
-
 /**
  * The parsed content of a JSON file.
  *
@@ -54,8 +53,8 @@ export const readJson = Effect.fnUntraced(function*(
   )
   return yield* Effect.fromResult(
     Result.mapError(
-      decodeJson(text),
-      () => new ModelFileInvalid({ path, reason: text === "" ? "it is empty" : "it is not JSON" })
+      Json.decode(Schema.Unknown)(text),
+      (reason) => new ModelFileInvalid({ path, reason })
     )
   )
 })

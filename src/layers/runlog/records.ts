@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import { Effect, Schema, Stream } from "effect"
+import * as Json from "../../domain/Json.ts"
 import { EventRecord, MetricsRecord, RunLogError, TrajectoryRecord } from "../../services/RunLog.ts"
 import type { Line } from "./jsonLines.ts"
 
@@ -24,7 +25,7 @@ const oneLine = (text: string): string => text.replaceAll(/\s*\n\s*/g, " ")
 const kind = <A>(file: string, schema: Schema.Codec<A, unknown>): Kind<A> => {
   const line = Schema.fromJsonString(Schema.toCodecJson(schema))
   const encode = Schema.encodeEffect(line)
-  const decode = Schema.decodeEffect(line)
+  const decode = Json.decode(Schema.toCodecJson(schema))
   return {
     file,
     encode: (record, path) =>
@@ -34,8 +35,8 @@ const kind = <A>(file: string, schema: Schema.Codec<A, unknown>): Kind<A> => {
       ),
     decode: ({ number, text }, path) =>
       Effect.mapError(
-        decode(text),
-        (error) => new RunLogError({ path: `${path}:${number}`, reason: `no record: ${oneLine(error.message)}` })
+        Effect.fromResult(decode(text)),
+        (reason) => new RunLogError({ path: `${path}:${number}`, reason: `no record: ${reason}` })
       )
   }
 }

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import { Effect, type FileSystem, type PlatformError, Result, Schema } from "effect"
+import * as Json from "../../domain/Json.ts"
 import * as SystemReason from "../systemReason.ts"
 import * as TextFile from "../textFile.ts"
 
@@ -103,12 +104,10 @@ export const fromPlatform =
       ? new TokenizerFileMissing({ path, reason: "there is no such file" })
       : new TokenizerFileInvalid({ path, reason: SystemReason.of(error) })
 
-const notJson = (text: string): string =>
-  text === ""
-    ? "it is empty"
-    : text.startsWith("version https://git-lfs")
+const notJson = (text: string, reason: string): string =>
+  text.startsWith("version https://git-lfs")
     ? "it is a pointer of Git LFS; run \"git lfs pull\" where it was cloned, or download the file"
-    : "it is not JSON"
+    : reason
 
 /**
  * The text of a tokenizer's file.
@@ -139,8 +138,8 @@ export const readJson = Effect.fnUntraced(function*<A>(
 ): Effect.fn.Return<A, TokenizerFileMissing | TokenizerFileInvalid, FileSystem.FileSystem> {
   const text = yield* readText(path)
   const json = yield* Effect.fromResult(Result.mapError(
-    Schema.decodeResult(Schema.fromJsonString(Schema.Unknown))(text),
-    () => new TokenizerFileInvalid({ path, reason: notJson(text) })
+    Json.decode(Schema.Unknown)(text),
+    (reason) => new TokenizerFileInvalid({ path, reason: notJson(text, reason) })
   ))
   return yield* Effect.fromResult(Result.mapError(
     Schema.decodeUnknownResult(schema)(json),

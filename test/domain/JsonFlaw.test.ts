@@ -1,0 +1,73 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Schema } from "effect"
+import * as JsonFlaw from "../../src/domain/JsonFlaw.ts"
+
+const isJson = (text: string): boolean => {
+  try {
+    JSON.parse(text)
+    return true
+  } catch {
+    return false
+  }
+}
+
+const found = (text: string) => {
+  const flaw = JsonFlaw.find(text)
+  return flaw === undefined ? "" : `${flaw.line}:${flaw.column}: ${flaw.reason}`
+}
+
+describe("the flaw of a text that is no JSON", () => {
+  const cases: ReadonlyArray<readonly [text: string, expected: string]> = [
+    ["", "1:1: a value is missing"],
+    ["{\n  \"a\": 1\n", "3:1: the text ends before its { is closed with }"],
+    ["[1, 2", "1:6: the text ends before its [ is closed with ]"],
+    ["{\"a\": 1,}", "1:8: there is a comma too many"],
+    ["{\n\"a\": [1, 2,\n]}", "2:11: there is a comma too many"],
+    ["[1,,2]", "1:3: there is a comma too many"],
+    ["{'a': 1}", "1:2: the name of a field stands in double quotes"],
+    ["{a: 1}", "1:2: the name of a field stands in double quotes"],
+    ["{\"a\": 'b'}", "1:7: text stands in double quotes"],
+    ["{\"a\": b}", "1:7: text stands in double quotes, and b does not"],
+    ["{\"a\": True}", "1:7: True is written true"],
+    ["{\"a\": None}", "1:7: None is written null"],
+    ["{\"a\" 1}", "1:6: a colon behind a field's name is expected, and here is 1"],
+    ["{\"a\": 1 \"b\": 2}", "1:9: , or } is expected, and here is \""],
+    ["[1 2]", "1:4: , or ] is expected, and here is 2"],
+    ["{\"a\": \"b}", "1:7: this text is not closed with \""],
+    ["{\"a\": \"b\n\"}", "1:7: this text is not closed with \" on its line (a line break within a text is \\n)"],
+    ["{\"a\": \"C:\\dir\"}", "1:10: \\d is no escape; a backslash is written \\\\"],
+    ["{\"a\": 1} x", "1:10: there is something behind the end of the value"],
+    ["// note\n{}", "1:1: JSON has no comments"],
+    ["{\"a\": 1} // note", "1:10: there is something behind the end of the value"],
+    ["{\"a\": 01}", "1:7: this is no number that JSON knows: 01"],
+    ["{\"a\": .5}", "1:7: a value is expected, and here is ."],
+    ["{\"a\": +1}", "1:7: a value is expected, and here is +"],
+    ["\uFEFF{a: 1}", "1:2: the name of a field stands in double quotes"],
+    ["{\"日本\": x}", "1:8: text stands in double quotes, and x does not"]
+  ]
+
+  for (const [text, expected] of cases) {
+    it(`${JSON.stringify(text)}: ${expected}`, () => assert.strictEqual(found(text), expected))
+  }
+
+  it("is counted from where the text begins", () => {
+    assert.deepInclude(JsonFlaw.find("{a", { line: 7, column: 3 }), { line: 7, column: 4 })
+    assert.deepInclude(JsonFlaw.find("{\n\na", { line: 7, column: 3 }), { line: 9, column: 1 })
+  })
+
+  it("takes texts as deep as they come", () => {
+    assert.isUndefined(JsonFlaw.find(`${"[".repeat(100_000)}${"]".repeat(100_000)}`))
+  })
+
+  it.prop("is there exactly where JSON.parse finds one", [
+    Schema.Array(Schema.Struct({ a: Schema.String, b: Schema.Finite, c: Schema.NullOr(Schema.Boolean) })),
+    Schema.Natural,
+    Schema.Literals(["", ",", "\"", "}", "[", "]", ":", "\\", " ", "\n", "1", "-", "e", "t", "\u0001"]),
+    Schema.Literals([0, 1, 3])
+  ], ([value, at, put, out]) => {
+    const text = JSON.stringify(value, null, at % 3)
+    const where = at % (text.length + 1)
+    const changed = text.slice(0, where) + put + text.slice(where + out)
+    assert.strictEqual(JsonFlaw.find(changed) === undefined, isJson(changed), changed)
+  })
+})
