@@ -4,11 +4,11 @@
  * @since 0.1.0
  */
 import { Effect, FileSystem, Option, Schema } from "effect"
+import { shellPath } from "../domain/ShellWord.ts"
 import * as AtomicFile from "../layers/atomicFile.ts"
 import { deviceNames } from "./deviceFlag.ts"
 import * as Outputs from "./outputs.ts"
 import * as RunFolder from "./runFolder.ts"
-import { shellPath } from "./shellWord.ts"
 import { userError } from "./userError.ts"
 
 /**

@@ -5,7 +5,7 @@
  */
 import { Effect } from "effect"
 import * as EmbedderSpec from "../../domain/EmbedderSpec.ts"
-import * as ShellWords from "../../domain/ShellWords.ts"
+import { shellPath, shellWord } from "../../domain/ShellWord.ts"
 import type { Embedder } from "../../services/Embedder.ts"
 import { type RetrieverError, RetrieverUnexpectedShape } from "../../services/Retriever.ts"
 import { poolingOf, prefixesOf } from "../embedder/conventions.ts"
@@ -76,8 +76,8 @@ const nameOf = (spec: EmbedderSpec.EmbedderSpec): string => EmbedderSpec.format(
 /** What a search would be told to build an index with: a command, where the embedder can be named. */
 const buildCommand = (engine: string, path: string) => (given: string | undefined): string =>
   "Searches would find the wrong passages. Open it with the embedder that built it, or build it again: search-r1 index " +
-  `build CORPUS --engine ${engine} --embedder ${given === undefined ? "EMBEDDER" : ShellWords.quote(given)} --out ${
-    ShellWords.quote(path)
+  `build CORPUS --engine ${engine} --embedder ${given === undefined ? "EMBEDDER" : shellWord(given)} --out ${
+    shellPath(path)
   }`
 
 /**

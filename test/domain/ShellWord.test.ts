@@ -1,7 +1,7 @@
 // @effect-diagnostics nodeBuiltinImport:off
 import { assert, describe, it } from "@effect/vitest"
 import { execFileSync } from "node:child_process"
-import { shellPath, shellWord } from "../../src/cli/shellWord.ts"
+import { shellPath, shellWord } from "../../src/domain/ShellWord.ts"
 
 /** What a POSIX shell makes of a command's words. */
 const wordsOf = (text: string): ReadonlyArray<string> =>
