@@ -6,6 +6,7 @@
 import { Cause, Effect, Exit, Fiber, Layer, Result, Schema, Stdio, Stream } from "effect"
 import { McpProtocol, McpServer, Tool, Toolkit } from "effect/ai"
 import { displayTitle } from "../domain/Document.ts"
+import * as SearchQuery from "../domain/SearchQuery.ts"
 import { Retriever, RetrieverError } from "../services/Retriever.ts"
 
 const Passage = Schema.Struct({ id: Schema.String, title: Schema.String, text: Schema.String, score: Schema.Finite })
@@ -21,7 +22,11 @@ const Search = Tool.make("search", {
       })
     )
   }),
-  success: Schema.Struct({ passages: Schema.Array(Passage) }),
+  success: Schema.Struct({
+    passages: Schema.Array(Passage),
+    /** What of the query was not searched. */
+    note: Schema.optionalKey(Schema.String)
+  }),
   failure: RetrieverError
 })
   .annotate(Tool.Title, "Search")
@@ -41,9 +46,13 @@ export const registrations = McpServer.toolkit(SearchToolkit).pipe(
   Layer.provide(SearchToolkit.toLayer(Effect.map(Retriever, (retriever) =>
     SearchToolkit.of({
       search: Effect.fn("RetrievalMcp.search")(({ query, topK }) =>
-        Effect.map(retriever.search(query, { topK: topK ?? 3 }), (documents) => ({
-          passages: documents.map((document) => ({ ...document, title: displayTitle(document) }))
-        }))
+        Effect.map(retriever.search(query, { topK: topK ?? 3 }), (documents) => {
+          const leftOut = SearchQuery.leftOut(query, retriever.countTerms)
+          return {
+            passages: documents.map((document) => ({ ...document, title: displayTitle(document) })),
+            ...(leftOut === undefined ? {} : { note: `The end of the query was left out: ${leftOut}` })
+          }
+        })
       )
     }))))
 )

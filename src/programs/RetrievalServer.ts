@@ -15,6 +15,7 @@ import { json, refusal, statusOf } from "./retrievalServer/answers.ts"
 import { Ending } from "./retrievalServer/Ending.ts"
 import { openApi } from "./retrievalServer/openApi.ts"
 import * as RequestBody from "./retrievalServer/requestBody.ts"
+import { warned } from "./retrievalServer/warned.ts"
 
 /**
  * What a server says of each request that it is done with.
@@ -125,9 +126,12 @@ const make = (
   })
 
   const retrieve = ({ queries, returnScores, topK }: Wire.RetrieveRequest) =>
-    admitted(
-      queries.length,
-      Effect.map(retriever.searchMany(queries, { topK }), (results) => Wire.encodeRetrieve(results, returnScores))
+    Effect.flatMap(
+      admitted(
+        queries.length,
+        Effect.map(retriever.searchMany(queries, { topK }), (results) => Wire.encodeRetrieve(results, returnScores))
+      ),
+      warned(queries, retriever.countTerms)
     )
 
   const rerank = (reranker: Reranker["Service"]) => ({ documents, queries, returnScores, topK }: Wire.RerankRequest) =>
@@ -256,7 +260,7 @@ const pathOf = (request: HttpServerRequest.HttpServerRequest): string => request
  * Serves the retriever on the `HttpServer` of the environment until the layer's scope ends:
  *
  * - `POST /retrieve` in the reference's form and SkyRL's; what is malformed gets 422, what is too large 413, and what
- *   goes beyond the queue 429 with `Retry-After`;
+ *   goes beyond the queue 429 with `Retry-After`; a header `Warning` says what of long queries was not searched;
  * - `POST /rerank` in the reference's form where the environment has a `Reranker`;
  * - `GET /health`, `GET /metrics` (Prometheus) and `GET /openapi.json`.
  *

@@ -186,22 +186,36 @@ export interface SearchOptions {
   readonly topK: number
 }
 
-/** Says once that a retriever reads no more than the beginning of a query. */
-const saying = (name: string): (queries: ReadonlyArray<string>) => Effect.Effect<void> => {
-  let said = false
-  return (queries) =>
-    Effect.suspend(() => {
-      const long = said ? undefined : queries.find((query) => query.length > SearchQuery.mostCharacters)
-      if (long === undefined) return Effect.void
-      said = true
-      return Effect.logWarning(
-        `${name} was sent a query of ${long.length} characters and reads the first ${SearchQuery.mostCharacters} of it, as ` +
-          "it will of others"
-      )
-    })
+const isLong = (query: string): boolean => query.length > SearchQuery.mostCharacters
+
+/** No engine leaves anything out of shorter ones. */
+const longestShort = 128
+
+/** Says of each query of which something is left out how much that is. */
+const saying = (name: string, count: SearchQuery.CountTerms | undefined) => {
+  const mayBeCut = count === undefined ? isLong : (query: string) => query.length > longestShort
+  return (queries: ReadonlyArray<string>): Effect.Effect<void> => {
+    const long = queries.filter(mayBeCut)
+    return long.length === 0 ? Effect.void : Effect.forEach(long, (query) =>
+      Effect.suspend(() => {
+        const leftOut = SearchQuery.leftOut(query, count)
+        return leftOut === undefined
+          ? Effect.void
+          : Effect.logWarning(`${name} leaves the end of a query out: ${leftOut}`)
+      }), { discard: true })
+  }
 }
 
-const isLong = (query: string): boolean => query.length > SearchQuery.mostCharacters
+/**
+ * How an engine reads queries.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface Reading {
+  /** Given by an engine that searches no more than some terms of a query: what it leaves out is said. */
+  readonly countTerms?: SearchQuery.CountTerms | undefined
+}
 
 /**
  * Finds the passages most relevant to a query, best first, at most `topK`. Any text is a legal query; no hit is an
@@ -215,6 +229,8 @@ const isLong = (query: string): boolean => query.length > SearchQuery.mostCharac
 export class Retriever extends Context.Service<Retriever, {
   /** What errors and spans call this retriever. */
   readonly name: string
+  /** Counts the terms of a query where not all of any query are searched. */
+  readonly countTerms?: SearchQuery.CountTerms | undefined
   search(query: string, options: SearchOptions): Effect.Effect<ReadonlyArray<ScoredDocument>, RetrieverError>
   searchMany(
     queries: ReadonlyArray<string>,
@@ -229,19 +245,11 @@ export class Retriever extends Context.Service<Retriever, {
   static fromSearch(
     name: string,
     search: Retriever["Service"]["search"],
-    options?: { readonly concurrency?: number | "unbounded" | undefined }
+    options?: Reading & { readonly concurrency?: number | "unbounded" | undefined }
   ): Retriever["Service"] {
-    const say = saying(name)
-    const one: Retriever["Service"]["search"] = (query, searchOptions) =>
-      isLong(query)
-        ? Effect.andThen(say([query]), search(SearchQuery.beginning(query), searchOptions))
-        : search(query, searchOptions)
-    return Retriever.of({
-      name,
-      search: one,
-      searchMany: (queries, searchOptions) =>
-        Effect.forEach(queries, (query) => one(query, searchOptions), { concurrency: options?.concurrency ?? 1 })
-    })
+    const many: Retriever["Service"]["searchMany"] = (queries, searchOptions) =>
+      Effect.forEach(queries, (query) => search(query, searchOptions), { concurrency: options?.concurrency ?? 1 })
+    return Retriever.fromBoth(name, { search, searchMany: many }, options)
   }
 
   /**
@@ -249,20 +257,43 @@ export class Retriever extends Context.Service<Retriever, {
    *
    * @since 0.1.0
    */
-  static fromSearchMany(name: string, searchMany: Retriever["Service"]["searchMany"]): Retriever["Service"] {
-    const say = saying(name)
-    const many: Retriever["Service"]["searchMany"] = (queries, options) =>
-      queries.some(isLong)
-        ? Effect.andThen(say(queries), searchMany(queries.map(SearchQuery.beginning), options))
-        : searchMany(queries, options)
+  static fromSearchMany(
+    name: string,
+    searchMany: Retriever["Service"]["searchMany"],
+    options?: Reading
+  ): Retriever["Service"] {
+    const search: Retriever["Service"]["search"] = (query, searchOptions) =>
+      Effect.flatMap(searchMany([query], searchOptions), ([documents]) =>
+        documents === undefined
+          ? Effect.fail(new RetrieverUnexpectedShape({ retriever: name, reason: "no result for the query" }))
+          : Effect.succeed(documents))
+    return Retriever.fromBoth(name, { search, searchMany }, options)
+  }
+
+  /**
+   * A retriever whose engine answers one query in another way than many.
+   *
+   * @since 0.2.0
+   */
+  static fromBoth(
+    name: string,
+    { search, searchMany }: Pick<Retriever["Service"], "search" | "searchMany">,
+    options?: Reading
+  ): Retriever["Service"] {
+    const count = options?.countTerms
+    const say = saying(name, count)
     return Retriever.of({
       name,
-      searchMany: many,
-      search: (query, options) =>
-        Effect.flatMap(many([query], options), ([documents]) =>
-          documents === undefined
-            ? Effect.fail(new RetrieverUnexpectedShape({ retriever: name, reason: "no result for the query" }))
-            : Effect.succeed(documents))
+      countTerms: count,
+      search: (query, searchOptions) =>
+        query.length > longestShort
+          // an attempt that fails says nothing: it may be tried again
+          ? Effect.tap(search(SearchQuery.beginning(query), searchOptions), () => say([query]))
+          : search(query, searchOptions),
+      searchMany: (queries, searchOptions) =>
+        queries.some(({ length }) => length > longestShort)
+          ? Effect.tap(searchMany(queries.map(SearchQuery.beginning), searchOptions), () => say(queries))
+          : searchMany(queries, searchOptions)
     })
   }
 
@@ -270,13 +301,20 @@ export class Retriever extends Context.Service<Retriever, {
    * A layer that puts something around the retriever that it is provided with. Effect builds a layer once in a program
    * and shares it; this one is built wherever it is provided, for with another retriever inside it is another one. So
    * one value may stand around several engines, and around itself. The layer that `Layer.provide` makes of it and an
-   * engine is shared as any other.
+   * engine is shared as any other. What it makes counts terms as the engine does.
    *
    * @since 0.2.0
    */
   static decorate<E = never, R = never>(
     make: (inner: Retriever["Service"]) => Effect.Effect<Retriever["Service"], E, R>
   ): Layer.Layer<Retriever, E, Retriever | Exclude<R, Scope.Scope>> {
-    return Layer.fresh(Layer.effect(Retriever, Effect.flatMap(Retriever, make)))
+    return Layer.fresh(Layer.effect(
+      Retriever,
+      Effect.flatMap(
+        Retriever,
+        (inner) =>
+          Effect.map(make(inner), (made) => Retriever.of({ ...made, countTerms: made.countTerms ?? inner.countTerms }))
+      )
+    ))
   }
 }

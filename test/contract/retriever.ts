@@ -7,6 +7,7 @@ import type { Document } from "../../src/domain/Document.ts"
 import { Retriever, type RetrieverError } from "../../src/services/Retriever.ts"
 import { hostileQueries } from "../support/hostileQueries.ts"
 import { passages, queries, unknown } from "../support/passages.ts"
+import { withWarnings } from "../support/warnings.ts"
 
 export interface ContractOptions {
   /** A retriever over `passages`. */
@@ -36,6 +37,8 @@ const texts: ReadonlyArray<string> = [
   "herring ".repeat(20_000),
   ...Object.values(hostileQueries)
 ]
+
+const longQuery = "herring ".repeat(2500)
 
 export const retrieverContract = (name: string, options: ContractOptions): void => {
   const shown = [...passages, ...options.others ?? []].map(options.shown ?? ((passage) => passage))
@@ -123,6 +126,18 @@ export const retrieverContract = (name: string, options: ContractOptions): void 
         ),
       { arbitrary: { runs: options.runs ?? 20 } }
     )
+
+    it.live("says of each query how much of it is left out, and of none that is searched whole", () =>
+      withRetriever((retriever) =>
+        Effect.gen(function*() {
+          const { warnings } = yield* withWarnings(retriever.searchMany([longQuery, "herring", longQuery], { topK: 1 }))
+          const told = warnings.filter((warning) => warning.includes("of 20,000 characters the first 8,192 are read"))
+          assert.isAtLeast(told.length, 1)
+          assert.isAtMost(told.length, 2)
+          const whole = yield* withWarnings(retriever.search("herring ".repeat(60), { topK: 1 }))
+          assert.deepStrictEqual(whole.warnings, [])
+        })
+      ))
 
     it.live("answers many searches at once like one after the other", () =>
       withRetriever((retriever) =>

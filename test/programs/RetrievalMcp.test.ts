@@ -20,6 +20,9 @@ describe("RetrievalMcp", () => {
       const text = JSON.stringify(result.content)
       assert.include(text, "She mapped the Glass Isles.")
       assert.notInclude(text, "Bram Oduya")
+      assert.notInclude(text, "left out")
+      const long = yield* client.callTool({ name: "search", arguments: { query: "Orla ".repeat(2000), topK: 1 } })
+      assert.include(JSON.stringify(long.content), "of 10,000 characters the first 8,192 are read")
     }))
 
   it.effect("tells the agent why a search failed", () =>

@@ -65,6 +65,23 @@ for (const dialect of ["search-r1", "skyrl"] as const) {
 }
 
 describe("RetrievalServer", () => {
+  it.live("tells the client in a header what of its queries was not searched", () =>
+    live(Effect.gen(function*() {
+      const words = Array.from({ length: 1100 }, (_, number) => `w${number}q`).join(" ")
+      const url = yield* start(RetrieverMemory.layer({ documents: [{ id: "a", title: "", text: words }] }))
+      const ask = (queries: ReadonlyArray<string>) => post(url, JSON.stringify({ queries, topk: 1 }))
+      const { headers, status } = yield* ask(["w1q", words, "w1q ".repeat(2500)])
+      assert.strictEqual(status, 200)
+      assert.strictEqual(
+        headers["warning"],
+        "199 search-r1 \"query 2 of 3: of 1,100 terms the first 1,024 are searched\", " +
+          "199 search-r1 \"query 3 of 3: of 10,000 characters the first 8,192 are read\""
+      )
+      assert.isUndefined((yield* ask(["w1q ".repeat(1000)])).headers["warning"])
+      const many = yield* ask(Array.from({ length: 40 }, () => words))
+      assert.lengthOf(many.headers["warning"]?.match(/199/g) ?? [], 8)
+    })))
+
   it.live("answers as the reference's server, with scores and without", () =>
     live(Effect.gen(function*() {
       const url = yield* start(memory)

@@ -66,16 +66,25 @@ const longestTerm = 255
 /** Lucene refuses a query of more clauses: one a word and field. */
 const mostClauses = SearchQuery.mostTerms
 
-/** The beginning of a text that makes no more clauses than are allowed. */
-const shorten = (text: string, fields: number): string => {
-  let left = Math.floor(mostClauses / Math.max(1, fields))
+interface Shortened {
+  /** The beginning of a text that makes no more clauses than are allowed. */
+  readonly text: string
+  readonly terms: SearchQuery.Terms
+}
+
+const shorten = (text: string, fields: number): Shortened => {
+  const most = Math.floor(mostClauses / Math.max(1, fields))
   // the least that could be too much
-  if (text.length <= left) return text
+  if (text.length <= most) return { text, terms: { all: 0, searched: 0 } }
+  let all = 0
+  let searched = 0
+  let end: number | undefined
   for (const { 0: found, index } of text.matchAll(word)) {
-    left -= Math.ceil(found.length / longestTerm)
-    if (left < 0) return text.slice(0, index)
+    all += Math.ceil(found.length / longestTerm)
+    if (all <= most) searched = all
+    else end ??= index
   }
-  return text
+  return { text: text.slice(0, end), terms: { all, searched } }
 }
 
 /** A line break would end the query's line of `_msearch`; JSON escapes it. */
@@ -99,7 +108,9 @@ const make = Effect.fnUntraced(function*(options: Options) {
   // `match` never fails on its text, unlike `query_string`, and equal scores are told apart by the shard's order
   const query = (text: string, size: number) => ({
     size,
-    query: { multi_match: { query: shorten(SearchQuery.beginning(text), fields.length), fields, type: "most_fields" } },
+    query: {
+      multi_match: { query: shorten(SearchQuery.beginning(text), fields.length).text, fields, type: "most_fields" }
+    },
     sort: ["_score", "_doc"],
     track_scores: true,
     _source: ["id", "title", "text", "contents"]
@@ -145,8 +156,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
   const unexpected = (error: { readonly message: string }) =>
     new RetrieverUnexpectedShape({ retriever: name, reason: error.message })
 
-  return Retriever.of({
-    name,
+  return Retriever.fromBoth(name, {
     search: Effect.fn("RetrieverElastic.search")(function*(text, { topK }) {
       if (topK <= 0 || text.trim() === "") return []
       const request = HttpClientRequest.bodyJsonUnsafe(
@@ -172,7 +182,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
       }
       return results
     })
-  })
+  }, { countTerms: (text) => shorten(SearchQuery.beginning(text), fields.length).terms })
 })
 
 /**

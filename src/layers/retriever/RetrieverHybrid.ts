@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import { Context, Effect, Layer } from "effect"
+import * as SearchQuery from "../../domain/SearchQuery.ts"
 import { Retriever } from "../../services/Retriever.ts"
 import * as Fusion from "./fusion.ts"
 
@@ -37,7 +38,7 @@ export const layer = <E, R>(
     Effect.gen(function*() {
       const inner = yield* Effect.forEach(retrievers, (retriever) =>
         Effect.map(Layer.build(Layer.fresh(retriever)), (context) => Context.get(context, Retriever)))
-      return Retriever.fromSearchMany(
+      const fused = Retriever.fromSearchMany(
         `RetrieverHybrid(${
           inner.map(({ name }) => name).join(", ")
         })`,
@@ -59,5 +60,8 @@ export const layer = <E, R>(
           )
         })
       )
+      // what they leave out each of them says
+      const counts = inner.flatMap(({ countTerms }) => countTerms === undefined ? [] : [countTerms])
+      return Retriever.of({ ...fused, countTerms: counts.length === 0 ? undefined : SearchQuery.worstCount(counts) })
     })
   )

@@ -9,6 +9,8 @@
 import { Effect, type FileSystem, Layer, type Path, Semaphore } from "effect"
 import { availableParallelism } from "node:os"
 import type { ScoredDocument } from "../../domain/Document.ts"
+import { analyze } from "../../domain/MultilingualAnalyzer.ts"
+import * as SearchQuery from "../../domain/SearchQuery.ts"
 import { Embedder } from "../../services/Embedder.ts"
 import { Retriever, type RetrieverError, RetrieverFailed, RetrieverUnexpectedShape } from "../../services/Retriever.ts"
 import type { PackageUnavailable } from "../optional/PackageUnavailable.ts"
@@ -119,7 +121,8 @@ const make = (
           return document === undefined ? [] : [{ ...document, score }]
         })
       )
-    })
+    }),
+    { countTerms: mode === "words" || mode === "hybrid" ? SearchQuery.countTerms(analyze) : undefined }
   )
 }
 

@@ -64,7 +64,7 @@ export const make = (options: Options): Retriever["Service"] => {
       return fixed === undefined
         ? overlap(query, Math.max(0, topK))
         : fixed.slice(0, Math.max(0, topK)).map((document, index) => ({ ...document, score: 1 / (index + 1) }))
-    }))
+    }), { countTerms: SearchQuery.countTerms(analyze, (term) => postings.has(term)) })
 }
 
 /**

@@ -55,6 +55,18 @@ export const parseRetryAfter = (header: string | undefined, nowMillis: number): 
 }
 
 /**
+ * The texts of a `Warning` header (RFC 7234, §5.5); nothing where it has another form.
+ *
+ * @category decoding
+ * @since 0.2.0
+ */
+export const warningsOf = (header: string | undefined): ReadonlyArray<string> =>
+  Array.from(
+    (header ?? "").matchAll(/\b\d{3} [^\s"]+ "((?:[^"\\]|\\.)*)"/g),
+    ([, text = ""]) => excerpt(text.replaceAll(/\\(.)/g, "$1"))
+  )
+
+/**
  * An address as messages may show it.
  *
  * @category formatting
@@ -119,7 +131,8 @@ export const post = (url: string | URL, key?: Redacted.Redacted | string): HttpC
  * Sends a request and reads its JSON. Redirects on the same host are followed. A lost connection is
  * `RetrieverUnavailable`, a status that is no success `RetrieverRejected`, a body that is no JSON
  * `RetrieverMalformedJson` and one beyond `HttpIncomingMessage.MaxBodySize` `RetrieverUnexpectedShape`. `NaN` and
- * `Infinity`, which Python writes, are read as the numbers that they are. Interruption closes the connection.
+ * `Infinity`, which Python writes, are read as the numbers that they are. What a `Warning` header says is logged.
+ * Interruption closes the connection.
  *
  * @category requests
  * @since 0.1.0
@@ -146,6 +159,8 @@ export const execute = Effect.fnUntraced(function*(
       ...(retryAfterMillis === undefined ? {} : { retryAfterMillis })
     })
   }
+  const warnings = warningsOf(response.headers["warning"])
+  if (warnings.length > 0) yield* Effect.logWarning(`${retriever} warns: ${warnings.join("; ")}`)
   const body = yield* readText(retriever, response)
   return yield* Effect.mapError(Effect.fromResult(Json.parse(body)), (reason) => {
     const type = response.headers["content-type"] ?? ""

@@ -5,6 +5,7 @@
  */
 import { Effect } from "effect"
 import type { Document, ScoredDocument } from "../../domain/Document.ts"
+import type { CountTerms } from "../../domain/SearchQuery.ts"
 import { Retriever, RetrieverFailed } from "../../services/Retriever.ts"
 import type { Best } from "./best.ts"
 
@@ -18,6 +19,7 @@ export interface Engine<S extends { readonly best: Best }> {
   readonly begin: (query: string, topK: number) => S
   /** Goes on for some thousand postings; true when the search is done. */
   readonly step: (search: S) => boolean
+  readonly countTerms?: CountTerms | undefined
 }
 
 /** Other fibers run after this long. */
@@ -58,6 +60,7 @@ export const make = <S extends { readonly best: Best }>(
         yield* turn
       }
       return results
-    })
+    }),
+    { countTerms: engine.countTerms }
   )
 }

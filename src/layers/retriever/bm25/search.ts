@@ -65,6 +65,7 @@ export class Searcher {
   private readonly analyze: (text: string) => Array<string>
   private readonly scores = new Float64Array(windowSize)
   private readonly candidates = new Int32Array(windowSize)
+  readonly countTerms: SearchQuery.CountTerms
   /** Postings whose worth was computed since the start. */
   postingsScored = 0
   /** Postings that were looked up since the start. */
@@ -73,6 +74,7 @@ export class Searcher {
   constructor(postings: Postings) {
     this.postings = postings
     this.analyze = analyzers[postings.parameters.analyzer]
+    this.countTerms = SearchQuery.countTerms(this.analyze, (term) => postings.terms.lookup(term) >= 0)
   }
 
   /** The `topK` best rows, best first, equal scores by row. Scores are float32, as Lucene's. */

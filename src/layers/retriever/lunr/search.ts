@@ -37,12 +37,15 @@ export interface Search {
 export class Searcher {
   private readonly weights: Weights
   private readonly numbers: ReadonlyMap<string, number>
+  readonly countTerms: SearchQuery.CountTerms
   /** Postings that were read since the start. */
   postingsScored = 0
 
   constructor(weights: Weights) {
     this.weights = weights
-    this.numbers = new Map(weights.terms.map((term, number) => [term, number]))
+    const numbers = new Map(weights.terms.map((term, number) => [term, number]))
+    this.numbers = numbers
+    this.countTerms = SearchQuery.countTerms(analyze, (term) => numbers.has(term))
   }
 
   begin(query: string, topK: number): Search {
