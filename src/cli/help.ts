@@ -4,10 +4,10 @@
  *
  * @since 0.2.0
  */
-import { Console, Effect, Layer, Option, Terminal } from "effect"
+import { Config, Console, Effect, Layer, Option, Runtime, Terminal } from "effect"
 import { type CliError, CliOutput, type HelpDoc, TerminalCapabilities } from "effect/cli"
 import { asCalled, invocation } from "./invocation.ts"
-import { describe } from "./invocationErrors.ts"
+import { describe, variableOf } from "./invocationErrors.ts"
 import { colored, plain, printable, type Style } from "./style.ts"
 
 /** Characters of a line where nothing tells how many fit. */
@@ -102,10 +102,11 @@ const invalid = (
   errors: ReadonlyArray<CliError.CliError>,
   doc: HelpDoc.HelpDoc,
   command: string,
-  style: Style
+  style: Style,
+  variables: ReadonlyMap<string, string>
 ): string => {
   // what follows from the first is noise: "--run is missing" beside "there is no flag --rnu"
-  const told = errors.map((error) => describe(error, doc))
+  const told = errors.map((error) => describe(error, doc, variables))
   const [, ...path] = doc.commandPath ?? []
   return [
     ...[...new Set(told)].map((message) => errorText(message, style, command)),
@@ -113,6 +114,29 @@ const invalid = (
     `${[command, ...path].join(" ")} --help tells more`
   ].join("\n")
 }
+
+const variablesOf = (errors: ReadonlyArray<CliError.CliError>) =>
+  Effect.map(
+    Effect.forEach(errors.flatMap((error) => variableOf(error) ?? []), (name) =>
+      Config.String(name).pipe(
+        Effect.orElseSucceed(() => ""),
+        Effect.map((value) => [name, value] as const)
+      )),
+    (pairs) => new Map(pairs)
+  )
+
+/**
+ * Tells an error that nobody has told yet in one line: no failure shows its stack.
+ *
+ * @category reporting
+ * @since 0.2.0
+ */
+export const report = Effect.fnUntraced(function*(error: object) {
+  if (!Runtime.getErrorReported(error)) return
+  const message = "message" in error && typeof error.message === "string" ? error.message : String(error)
+  yield* Console.error(errorText(message, plain, yield* invocation))
+  Object.assign(error, { [Runtime.errorReported]: false })
+})
 
 /**
  * Presents help, errors and versions as this module describes them.
@@ -142,7 +166,8 @@ export const layer = Layer.unwrap(Effect.gen(function*() {
           ? Console.log(formatter.formatHelpDoc(event.helpDoc))
           : event._tag === "Version"
           ? Console.log(formatter.formatVersion(event.name, event.version))
-          : Console.error(invalid(event.errors, event.helpDoc, command, style))
+          : Effect.flatMap(variablesOf(event.errors), (variables) =>
+            Console.error(invalid(event.errors, event.helpDoc, command, style, variables)))
     })
   )
 }))

@@ -4,9 +4,11 @@
  * @since 0.2.0
  */
 import type { CliError, HelpDoc } from "effect/cli"
-import { nearest } from "../domain/Suggestion.ts"
+import { either, meant, nearestChoice, nearestNumber, numberWords, type Range } from "../domain/Allowed.ts"
 
 type InvalidValue = Extract<CliError.CliError, { readonly _tag: "InvalidValue" }>
+
+type Variables = ReadonlyMap<string, string>
 
 /** Words that command lines of our own flags say beside the library's. */
 const words = (type: string | undefined): string =>
@@ -18,51 +20,21 @@ const words = (type: string | undefined): string =>
     ? "true or false"
     : "a value"
 
-interface Range {
-  readonly least: number
-  readonly most: number
-  /** Whether `least` itself is allowed. */
-  readonly open: boolean
-}
-
 const rangeOf = (expected: string): Range | undefined => {
   const [, between, and] = /between (\S+) and (\S+)/.exec(expected) ?? []
-  if (between !== undefined) return { least: Number(between), most: Number(and), open: false }
+  if (between !== undefined) return { least: Number(between), most: Number(and) }
   const [, orEqual, least] = /greater than (or equal to )?(\S+)/.exec(expected) ?? []
   if (least !== undefined) {
-    return { least: Number(least), most: Number.POSITIVE_INFINITY, open: orEqual === undefined }
+    return { least: Number(least), most: Number.POSITIVE_INFINITY, openLeast: orEqual === undefined }
   }
   const [, most] = /less than or equal to (\S+)/.exec(expected) ?? []
-  return most === undefined ? undefined : { least: Number.NEGATIVE_INFINITY, most: Number(most), open: false }
-}
-
-const inWords = (whole: boolean, { least, most, open }: Range): string => {
-  const what = whole ? "a whole number" : "a number"
-  return Number.isFinite(least) && Number.isFinite(most)
-    ? `${what} from ${least} to ${most}`
-    : Number.isFinite(most)
-    ? `${what} of at most ${most}`
-    : `${what} ${open ? "above" : "of at least"} ${least}`
-}
-
-/** The allowed number next to what was given, where there is one. */
-const nearestNumber = (value: string, whole: boolean, range: Range): number | undefined => {
-  const given = Number(value)
-  if (value.trim() === "" || !Number.isFinite(given)) return undefined
-  const least = range.open && whole ? range.least + 1 : range.least
-  const clamped = Math.min(range.most, Math.max(least, whole ? Math.round(given) : given))
-  return range.open && !whole && clamped <= range.least ? undefined : clamped
+  return most === undefined ? undefined : { least: Number.NEGATIVE_INFINITY, most: Number(most) }
 }
 
 const choicesOf = (expected: string): ReadonlyArray<string> | undefined =>
   /^"[^"]*"(?: \| "[^"]*")*$/.test(expected)
     ? [...expected.matchAll(/"([^"]*)"/g)].map(([, choice = ""]) => choice)
     : undefined
-
-const either = (choices: ReadonlyArray<string>): string =>
-  choices.length < 2 ? choices.join("") : `${choices.slice(0, -1).join(", ")} or ${choices.at(-1)}`
-
-const meant = (candidate: string | undefined): string => candidate === undefined ? "" : `; did you mean ${candidate}?`
 
 const expectation = (value: string, written: string, type: string | undefined): string => {
   const expected = written.replace(/^Schema validation failed: /, "").replace(/^Expected:? /, "")
@@ -71,12 +43,12 @@ const expectation = (value: string, written: string, type: string | undefined): 
   if (choices !== undefined) {
     return choices.includes("yes") && choices.includes("true")
       ? "expected true or false"
-      : `expected ${either(choices)}${meant(nearest(value, choices))}`
+      : `expected ${either(choices)}${meant(nearestChoice(value, choices))}`
   }
   const range = rangeOf(expected)
   if (range !== undefined) {
-    const next = nearestNumber(value, whole, range)
-    return `expected ${inWords(whole, range)}${next === undefined ? "" : `; the nearest is ${next}`}`
+    const next = value.trim() === "" ? undefined : nearestNumber(Number(value), whole, range)
+    return `expected ${numberWords(whole, range)}${next === undefined ? "" : `; the nearest is ${next}`}`
   }
   if (/Duration/.test(expected)) {
     return `expected a time with its unit, such as "5 seconds" or "2 minutes"${
@@ -94,7 +66,25 @@ const expectation = (value: string, written: string, type: string | undefined): 
   return `expected ${expected}`
 }
 
-const invalidValue = ({ expected, kind, option, value }: InvalidValue, doc: HelpDoc.HelpDoc): string => {
+/** A value that a variable of the environment holds in place of a flag: its name and what it should hold. */
+const fromVariable = /^SchemaError\((.*?)\n\s*at \["(\w+)"\]\)$/s
+
+/**
+ * The variable of the environment whose value an error is about, if any.
+ *
+ * @category getters
+ * @since 0.2.0
+ */
+export const variableOf = (error: CliError.CliError): string | undefined =>
+  error._tag === "InvalidValue" && error.value === "config" ? fromVariable.exec(error.expected)?.[2] : undefined
+
+const invalidValue = (error: InvalidValue, doc: HelpDoc.HelpDoc, variables: Variables): string => {
+  const { expected, kind, option, value } = error
+  const variable = variableOf(error)
+  if (variable !== undefined) {
+    const held = variables.get(variable) ?? ""
+    return `${variable}=${held}: ${expectation(held, fromVariable.exec(expected)?.[1] ?? "", undefined)}`
+  }
   const documented = kind === "flag"
     ? [...doc.flags, ...doc.inheritedFlags ?? [], ...doc.globalFlags ?? []].find(({ name }) => name === option)
     : doc.args?.find(({ name }) => name === option)
@@ -108,12 +98,17 @@ const invalidValue = ({ expected, kind, option, value }: InvalidValue, doc: Help
 }
 
 /**
- * One sentence about an error of the command line. `doc` documents the command that was called.
+ * One sentence about an error of the command line. `doc` documents the command that was called, `variables` are those that
+ * {@link variableOf} names.
  *
  * @category formatting
  * @since 0.2.0
  */
-export const describe = (error: CliError.CliError, doc: HelpDoc.HelpDoc): string => {
+export const describe = (
+  error: CliError.CliError,
+  doc: HelpDoc.HelpDoc,
+  variables: Variables = new Map()
+): string => {
   switch (error._tag) {
     case "UnrecognizedOption":
       return `there is no flag ${error.option} here${meant(error.suggestions[0])}`
@@ -133,7 +128,7 @@ export const describe = (error: CliError.CliError, doc: HelpDoc.HelpDoc): string
       )
     }
     case "InvalidValue":
-      return invalidValue(error, doc)
+      return invalidValue(error, doc, variables)
     default:
       return error.message
   }

@@ -24,4 +24,4 @@ const services = Layer.mergeAll(
   Telemetry.layer
 )
 
-root.pipe(Command.run({ version }), Effect.provide(services), Stopping.runMain)
+root.pipe(Command.run({ version }), Effect.provide(services), Effect.tapError(Help.report), Stopping.runMain)

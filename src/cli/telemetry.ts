@@ -4,8 +4,10 @@
  * @since 0.1.0
  */
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
-import { Config, ConfigProvider, Effect, Layer } from "effect"
+import { Config, ConfigProvider, Effect, Layer, Option } from "effect"
 import { Otlp, OtlpSerialization } from "effect/observability"
+import { httpUrl } from "./httpUrl.ts"
+import { userError } from "./userError.ts"
 import { version } from "./version.ts"
 
 const endpoints = ["", "TRACES_", "METRICS_", "LOGS_"].map((signal) => `OTEL_EXPORTER_OTLP_${signal}ENDPOINT`)
@@ -31,6 +33,13 @@ const defaults = ConfigProvider.fromEnv({
 export const layer = Layer.unwrap(Effect.gen(function*() {
   const named = yield* Effect.forEach(endpoints, (name) => Config.option(Config.String(name)))
   if (named.every(({ _tag }) => _tag === "None")) return Layer.empty
+  for (const [index, address] of named.entries()) {
+    if (Option.isSome(address) && httpUrl(address.value) === undefined) {
+      return yield* userError(
+        `${endpoints[index]}=${address.value}: expected the URL of a collector, e.g. http://127.0.0.1:4318`
+      )
+    }
+  }
   const provider = yield* ConfigProvider.ConfigProvider
   return Otlp.layerFromConfig().pipe(
     Layer.provide([OtlpSerialization.layerJson, NodeHttpClient.layerUndici]),

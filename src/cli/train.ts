@@ -38,7 +38,7 @@ const flags = {
     Flag.withDescription("Configuration as JSON; docs/configuration.md lists the keys"),
     Flag.optional
   ),
-  preset: Flag.String("preset").pipe(
+  preset: Flag.Literals("preset", RunConfig.PresetName.literals).pipe(
     Flag.withDescription("Preset: paper-ppo, paper-grpo, reference, fixed; may be repeated (default none)"),
     Flag.atLeast(0)
   ),

@@ -4,8 +4,10 @@
  * @since 0.1.0
  */
 import { Result, Schema, SchemaIssue } from "effect"
+import * as JsonFlaw from "./JsonFlaw.ts"
 import { algorithms, base, presets } from "./RunConfigDefaults.ts"
 import * as RunConfig from "./RunConfigSchema.ts"
+import * as Values from "./RunConfigValues.ts"
 import { greedy } from "./Sampling.ts"
 import { nearest } from "./Suggestion.ts"
 
@@ -109,6 +111,18 @@ const problemsOf = (error: Schema.SchemaError): ReadonlyArray<Problem> =>
     reason: message
   }))
 
+/** A schema's own words only where ours find nothing wrong. */
+const inWords = (found: ReadonlyArray<Problem>, error: Schema.SchemaError): ReadonlyArray<Problem> =>
+  found.length > 0 ? found : problemsOf(error)
+
+const wrongAt = (key: string, value: Schema.Json, error: Schema.SchemaError): ReadonlyArray<Problem> => {
+  const setting = Values.at([key])
+  return inWords(
+    setting === undefined ? [] : Values.problems(setting, value, key),
+    error
+  )
+}
+
 /** Values that are fine by themselves and not together. */
 const contradictions = (config: RunConfig.RunConfig): ReadonlyArray<Problem> => {
   const { compat, evaluation, loss, retriever, rollout, sampling } = config
@@ -120,6 +134,11 @@ const contradictions = (config: RunConfig.RunConfig): ReadonlyArray<Problem> => 
     retriever.kind !== "remote" || retriever.url !== null,
     "retriever.url",
     "a remote retriever needs a URL, e.g. http://127.0.0.1:8000/retrieve"
+  )
+  expect(
+    retriever.url === null || /^https?:\/\/[^\s/]/i.test(retriever.url),
+    "retriever.url",
+    `expected the URL of a server, e.g. http://127.0.0.1:8000/retrieve, and got ${JSON.stringify(retriever.url)}`
   )
   expect(
     rollout.maxPromptTokens < rollout.maxContextTokens,
@@ -165,31 +184,28 @@ export const resolve = (input: Schema.Json): Result.Result<RunConfig.RunConfig, 
 
   const names = decodePresets(named ?? [])
   if (Result.isFailure(names)) {
-    return invalid(
-      ...unknown,
-      ...problemsOf(names.failure).map(({ path, reason }) => ({
-        path: path === "" ? "presets" : `presets.${path}`,
-        reason
-      }))
-    )
+    return invalid(...unknown, ...wrongAt("presets", named ?? [], names.failure))
   }
   const parts: ReadonlyArray<JsonObject> = names.success.map((name) => ({ ...presets[name] }))
   const algorithm = decodeAlgorithm(
     own.algorithm ?? parts.reduce<Schema.Json>((last, part) => part.algorithm ?? last, base.algorithm)
   )
   if (Result.isFailure(algorithm)) {
-    return invalid(...unknown, ...problemsOf(algorithm.failure).map(({ reason }) => ({ path: "algorithm", reason })))
+    return invalid(...unknown, ...wrongAt("algorithm", own.algorithm ?? null, algorithm.failure))
   }
   const layers: ReadonlyArray<JsonObject> = [{ ...algorithms[algorithm.success] }, ...parts, {
     ...own,
     algorithm: algorithm.success
   }]
-  const decoded = decodeConfig(layers.reduce((under, over) => merge(under, over), baseJson))
+  const whole = layers.reduce((under, over) => merge(under, over), baseJson)
+  const decoded = decodeConfig(whole)
   const isUnknown = (path: string) =>
     unknown.some((problem) => path === problem.path || path.startsWith(`${problem.path}.`))
   const problems = [
     ...unknown,
-    ...(Result.isFailure(decoded) ? problemsOf(decoded.failure).filter(({ path }) => !isUnknown(path)) : [])
+    ...(Result.isFailure(decoded)
+      ? inWords(Values.wrong(whole), decoded.failure).filter(({ path }) => !isUnknown(path))
+      : [])
   ]
   if (Result.isFailure(decoded) || problems.length > 0) return invalid(...problems)
   const contradicting = contradictions(decoded.success)
@@ -205,9 +221,29 @@ const setAt = (object: JsonObject, path: ReadonlyArray<string>, value: Schema.Js
   return { ...object, [key]: rest.length === 0 ? value : setAt(isObject(below) ? below : {}, rest, value) }
 }
 
+/** The value of an assignment: JSON, or text as it stands, which a key that takes text gets whatever it looks like. */
+const valueOf = (
+  setting: Values.Setting | undefined,
+  path: string,
+  text: string
+): Result.Result<Schema.Json, string> => {
+  const parsed = parseValue(text)
+  const takesText = setting?.kind._tag === "Text"
+  if (Result.isSuccess(parsed)) {
+    const { success: value } = parsed
+    return Result.succeed(takesText && (typeof value === "number" || typeof value === "boolean") ? text : value)
+  }
+  return !takesText && /^\s*[{["]/.test(text)
+    ? Result.fail(
+      `it is not JSON (${JsonFlaw.describe(text)}): ${text}${setting === undefined ? "" : Values.partOf(setting, path)}`
+    )
+    : Result.succeed(text)
+}
+
 /**
  * Applies one `path=value` to an input. The value is JSON where it parses as such (`true`, `1e-6`, `null`, `"text"`,
- * `["a"]`), otherwise text as it stands. An unknown path fails with a suggestion.
+ * `["a"]`), otherwise text as it stands; keys of text take numbers as text. An unknown path, or a value that the key does
+ * not take, fails with what it takes and what was likely meant.
  *
  * @category combinators
  * @since 0.1.0
@@ -215,19 +251,35 @@ const setAt = (object: JsonObject, path: ReadonlyArray<string>, value: Schema.Js
 export const set = (input: Schema.Json, assignment: string): Result.Result<Schema.Json, RunConfigInvalid> => {
   const equals = assignment.indexOf("=")
   if (equals <= 0) {
-    return invalid({ path: assignment, reason: "expected path=value, e.g. optimizer.learningRate=1e-6" })
+    const setting = Values.at(assignment.trim().split("."))
+    const example = setting === undefined ? undefined : Values.exampleOf(setting, assignment.trim())
+    return invalid({
+      path: assignment,
+      reason: `expected path=value, e.g. ${
+        example === undefined ? "optimizer.learningRate=1e-6" : `${assignment.trim()}=${example}`
+      }`
+    })
   }
   const path = assignment.slice(0, equals).trim().split(".")
   const text = assignment.slice(equals + 1)
-  const value = Result.getOrElse(parseValue(text), (): Schema.Json => text)
+  const setting = Values.at(path)
+  const found = valueOf(setting, path.join("."), text)
+  if (Result.isFailure(found)) return invalid({ path: path.join("."), reason: found.failure })
+  const value = found.success
   if (!isObject(input)) return invalid({ path: "", reason: "a configuration is a JSON object" })
   const updated = setAt(input, path, value)
   const unknown = unknownKeys(setAt({}, path, value), baseJson, "")
-  return unknown.length > 0 ? invalid(...unknown) : Result.succeed(updated)
+  if (unknown.length > 0) return invalid(...unknown)
+  const written = typeof value === "string" ? undefined : text
+  const wrong = setting === undefined
+    // a path into a key that has no parts
+    ? Values.wrong(setAt({}, path, value))
+    : Values.problems(setting, value, path.join("."), written)
+  return wrong.length > 0 ? invalid(...wrong) : Result.succeed(updated)
 }
 
 /**
- * Applies assignments in order.
+ * Applies assignments in order; all that is wrong with them is reported together.
  *
  * @category combinators
  * @since 0.1.0
@@ -237,10 +289,11 @@ export const setAll = (
   assignments: ReadonlyArray<string>
 ): Result.Result<Schema.Json, RunConfigInvalid> => {
   let current = input
+  const problems: Array<Problem> = []
   for (const assignment of assignments) {
     const next = set(current, assignment)
-    if (Result.isFailure(next)) return next
-    current = next.success
+    if (Result.isFailure(next)) problems.push(...next.failure.problems)
+    else current = next.success
   }
-  return Result.succeed(current)
+  return problems.length > 0 ? invalid(...problems) : Result.succeed(current)
 }

@@ -91,10 +91,10 @@ const RetrieverConfig = Schema.Struct({
       "Which search engine; index is one that `search-r1 index build` made; random answers with passages that have nothing to do with the query (an ablation)."
     )
   ),
-  corpus: Schema.NullOr(Schema.String).pipe(
+  corpus: Schema.NullOr(Schema.NonEmptyString).pipe(
     described("Corpus file (JSONL, .jsonl.gz or Parquet) of lunr, bm25 and random; the index of index.")
   ),
-  url: Schema.NullOr(Schema.String).pipe(described("Endpoint of a remote retriever.")),
+  url: Schema.NullOr(Schema.NonEmptyString).pipe(described("Endpoint of a remote retriever.")),
   dialect: Schema.Literals(["search-r1", "search-r1-rerank", "skyrl"]).pipe(
     described("Protocol of a remote retriever.")
   ),
@@ -177,7 +177,7 @@ const EvaluationSection = Schema.Struct({
   ),
   beforeTraining: Schema.Boolean.pipe(described("Whether the run begins with one, where there are any.")),
   questions: Schema.NullOr(Count).pipe(described("Number of questions; null is all.")),
-  corpus: Schema.NullOr(Schema.String).pipe(
+  corpus: Schema.NullOr(Schema.NonEmptyString).pipe(
     described("Corpus file that evaluations search with lunr; null searches what the run searches.")
   ),
   sampling: Schema.NullOr(Sampling).pipe(described("How tokens are drawn; null does what compat.evalSampling says."))
@@ -211,15 +211,17 @@ export const RunConfig = Schema.Struct({
   algorithm: Algorithm.pipe(described("The algorithm, with its paper's hyper-parameters.")),
   seed: Schema.Natural.pipe(described("Decides everything random in the run.")),
   steps: Count.pipe(described("Steps of rollouts and updates.")),
-  model: Schema.NullOr(Schema.String).pipe(
+  model: Schema.NullOr(Schema.NonEmptyString).pipe(
     described("Directory of the model to start from; null takes the one that ships with the package.")
   ),
   device: Schema.Literals(["auto", "wasm", "tensorflow", "torch", "cpu"]).pipe(
     described("What tensors are computed on.")
   ),
   questions: Schema.Struct({
-    train: Schema.NullOr(Schema.String).pipe(described("Question file to learn from; a run needs one.")),
-    evaluate: Schema.NullOr(Schema.String).pipe(described("Question file to evaluate on; null never evaluates.")),
+    train: Schema.NullOr(Schema.NonEmptyString).pipe(described("Question file to learn from; a run needs one.")),
+    evaluate: Schema.NullOr(Schema.NonEmptyString).pipe(
+      described("Question file to evaluate on; null never evaluates.")
+    ),
     shuffle: Schema.Boolean.pipe(described("Whether each epoch has another order."))
   }).pipe(described("Data sets.")),
   rollout: Rollout.pipe(described("Rollouts and their limits.")),

@@ -5,10 +5,15 @@ import { assert } from "vitest"
 
 const entry = fileURLToPath(new URL("../../src/cli.ts", import.meta.url))
 
-const call = (...args: ReadonlyArray<string>) => {
-  const { status, stderr, stdout } = spawnSync(process.execPath, [entry, ...args], { encoding: "utf8" })
+const callWith = (env: Record<string, string>, ...args: ReadonlyArray<string>) => {
+  const { status, stderr, stdout } = spawnSync(process.execPath, [entry, ...args], {
+    encoding: "utf8",
+    env: { ...process.env, ...env }
+  })
   return { status, errors: stderr.trimEnd().split("\n"), stdout }
 }
+
+const call = (...args: ReadonlyArray<string>) => callWith({}, ...args)
 
 describe("the command line", () => {
   const wrong: ReadonlyArray<readonly [args: ReadonlyArray<string>, error: string]> = [
@@ -33,6 +38,17 @@ describe("the command line", () => {
       assert.strictEqual(errors.length, 3)
     })
   }
+
+  it("names the variable of the environment that holds a wrong value", () => {
+    const collector = callWith({ OTEL_EXPORTER_OTLP_ENDPOINT: "foo" }, "runs")
+    assert.deepStrictEqual(collector, {
+      status: 1,
+      errors: [
+        "error: OTEL_EXPORTER_OTLP_ENDPOINT=foo: expected the URL of a collector, e.g. http://127.0.0.1:4318"
+      ],
+      stdout: ""
+    })
+  })
 
   it("tells the defaults of flags in its help, in lines that fit", () => {
     const { status, stdout } = call("serve", "--help")

@@ -98,9 +98,9 @@ describe("search-r1 logits", () => {
     Effect.gen(function*() {
       const directory = yield* savedModel()
       const cases: ReadonlyArray<readonly [text: string, args: ReadonlyArray<string>, message: string]> = [
-        ["[1, 2", [], "expected a JSON array of token ids, such as [1, 403, 407]"],
-        ["[]", [], "expected a JSON array of token ids"],
-        ["[1, -2]", [], "expected a JSON array of token ids"],
+        ["[1, 2", [], "A JSON array of token ids is expected, such as [1, 403, 407]"],
+        ["[]", [], "A JSON array of token ids is expected"],
+        ["[1, -2]", [], "A JSON array of token ids is expected"],
         ["[1, 11]", [], "token id 11 is outside the model's vocabulary of 11"],
         ["[1, 2]", ["--greedy", "15"], "a context of 17 tokens exceeds the model's 16"],
         ["[1, 2]", ["--greedy", "-1"], "--greedy -1: expected 0 or more tokens"]

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Result, Schema } from "effect"
+import { Result, Schema, SchemaIssue } from "effect"
 import * as Presets from "../../src/domain/Presets.ts"
 import * as RunConfig from "../../src/domain/RunConfig.ts"
 import * as RunPlan from "../../src/domain/RunPlan.ts"
@@ -87,11 +87,68 @@ describe("RunConfig.resolve", () => {
     assert.deepStrictEqual(problems(RunConfig.resolve({ algorithm: "grop" })).map((line) => line.slice(0, 10)), [
       "algorithm:"
     ])
-    assert.match(problems(RunConfig.resolve({ presets: ["paper"] }))[0] ?? "", /^presets\.0: Expected "fixed"/)
+    assert.deepStrictEqual(problems(RunConfig.resolve({ presets: ["paper", "fixed"] })), [
+      "presets.0: expected fixed, reference, paper-ppo or paper-grpo, and got \"paper\"; did you mean paper-ppo?"
+    ])
     assert.deepStrictEqual(problems(RunConfig.resolve([])), [": a configuration is a JSON object"])
   })
 
+  it("wrong values are told in words: what is expected, what was given, what was likely meant", () => {
+    assert.deepStrictEqual(
+      problems(RunConfig.resolve({
+        steps: "10",
+        model: 2024,
+        rollout: { prompts: null, doSearch: "yes" },
+        kl: 3,
+        sampling: { topP: 2 },
+        loss: { aggregation: "tokenmean", dualClip: 1 }
+      })),
+      [
+        "steps: expected a whole number of at least 1, e.g. 1005, and got \"10\"; did you mean 10 without quotes?",
+        "model: expected text, e.g. models/mine, or null, and got 2024; did you mean \"2024\"?",
+        "rollout.prompts: expected a whole number of at least 1, e.g. 512, and got null",
+        "rollout.doSearch: expected true or false, and got \"yes\"; did you mean true?",
+        "sampling.topP: expected a number from 0 to 1, e.g. 1, and got 2; the nearest is 1",
+        "loss.dualClip: expected a number above 1, e.g. 2, or null, and got 1",
+        "loss.aggregation: expected tokenMean, seqMean, fixedLength or microTokenMean, or null, and got \"tokenmean\"; did you mean tokenMean?",
+        "kl: expected an object with placement, coefficient, estimator, controller, target, horizon, e.g. kl.placement=loss, and got 3"
+      ]
+    )
+    assert.deepStrictEqual(problems(RunConfig.resolve({ algorithm: null, presets: "fixed" })), [
+      "presets: expected a list of fixed, reference, paper-ppo or paper-grpo, e.g. [\"reference\"], and got \"fixed\"; did you mean [\"fixed\"]?"
+    ])
+  })
+
+  it("every value that a schema refuses is told in our words", () => {
+    const decode = Schema.decodeUnknownResult(RunConfig.RunConfig, { errors: "all" })
+    const format = SchemaIssue.makeFormatterStandardSchemaV1()
+    const filled = (object: object, value: Schema.Json): Schema.JsonObject =>
+      Object.fromEntries(
+        Object.entries(object).map(([key, inner]: [string, unknown]) => [
+          key,
+          typeof inner === "object" && inner !== null ? filled(inner, value) : value
+        ])
+      )
+    for (const value of ["", "x", true, -1, 0, 1.5, 1e300, [], null, ["x"], { x: 1 }]) {
+      const config = { ...filled(RunConfig.base, value), algorithm: "grpo" }
+      const refused = decode(config)
+      const paths = Result.isSuccess(refused)
+        ? []
+        : format(refused.failure.issue).issues.map(({ path }) => (path ?? []).join("."))
+      const told = problems(RunConfig.resolve(config)).filter((problem) => !problem.includes(": unknown key"))
+      for (const problem of told) assert.match(problem, /: expected .+, and got /s)
+      assert.sameMembers(
+        [...new Set(told.map((problem) => problem.slice(0, problem.indexOf(":"))))],
+        [...new Set(paths)].filter((path) => !path.endsWith(".x") && !path.startsWith("evaluation.sampling.")),
+        JSON.stringify(value)
+      )
+    }
+  })
+
   it("values that contradict each other are errors", () => {
+    assert.deepStrictEqual(problems(RunConfig.resolve({ retriever: { kind: "remote", url: "localhost:8000" } })), [
+      "retriever.url: expected the URL of a server, e.g. http://127.0.0.1:8000/retrieve, and got \"localhost:8000\""
+    ])
     const paths = (input: Schema.Json) => problems(RunConfig.resolve(input)).map((line) => line.split(":")[0])
     assert.deepStrictEqual(paths({ retriever: { kind: "remote" } }), ["retriever.url"])
     assert.deepStrictEqual(paths({ rollout: { maxContextTokens: 100 } }), ["rollout.maxPromptTokens"])
@@ -143,6 +200,56 @@ describe("RunConfig.set", () => {
         presets: ["reference"],
         questions: { train: "7" }
       }
+    )
+  })
+
+  it("a key of text takes numbers and truths as they are written", () => {
+    assert.deepStrictEqual(set({}, "model=2024", "questions.train=1e3", "retriever.corpus=true", "model=0123"), {
+      model: "0123",
+      questions: { train: "1e3" },
+      retriever: { corpus: "true" }
+    })
+  })
+
+  it("a value that the key does not take is an error that says what it takes", () => {
+    const cases: ReadonlyArray<readonly [assignment: string, problem: string]> = [
+      ["steps=many", "steps: expected a whole number of at least 1, e.g. 1005, and got \"many\""],
+      ["steps=", "steps: expected a whole number of at least 1, e.g. 1005, and got nothing"],
+      ["steps", "steps: expected path=value, e.g. steps=1005"],
+      ["steps=1,000", "steps: expected a whole number of at least 1, e.g. 1005, and got \"1,000\"; did you mean 1000?"],
+      ["steps.x=1", "steps: expected a whole number of at least 1, e.g. 1005, and got {\"x\":1}"],
+      ["steps=[1, 2]", "steps: expected a whole number of at least 1, e.g. 1005, and got [1, 2]"],
+      [
+        "seed=12345678901234567890",
+        "seed: expected a whole number from 0 to 9007199254740991, e.g. 0, and got 12345678901234567890; the nearest is 9007199254740991"
+      ],
+      [
+        "loss.dualClip=none",
+        "loss.dualClip: expected a number above 1, e.g. 2, or null, and got \"none\"; did you mean null?"
+      ],
+      [
+        "optimizer.adamW.beta1=1",
+        "optimizer.adamW.beta1: expected a number of at least 0 and below 1, e.g. 0.9, and got 1"
+      ],
+      ["rollout.doSearch=off", "rollout.doSearch: expected true or false, and got \"off\"; did you mean false?"],
+      ["compat.lrWarmupStart=\"1\"", "compat.lrWarmupStart: expected 0 or 1, and got \"1\"; did you mean 1?"],
+      ["device=gpu", "device: expected auto, wasm, tensorflow, torch or cpu, and got \"gpu\"; did you mean cpu?"],
+      [
+        "reward.kind=exact_match",
+        "reward.kind: expected exactMatch, subEm, f1 or format, and got \"exact_match\"; did you mean exactMatch?"
+      ],
+      ["model=", "model: expected text, e.g. models/mine, or null, and got nothing"],
+      [
+        "kl={placement:loss}",
+        "kl: it is not JSON (line 1, column 2: the name of a field stands in double quotes): {placement:loss}, e.g. kl.placement=loss"
+      ]
+    ]
+    for (const [assignment, problem] of cases) {
+      assert.deepStrictEqual(problems(RunConfig.set({}, assignment)), [problem])
+    }
+    assert.deepStrictEqual(
+      problems(RunConfig.setAll({}, ["steps=x", "seed=1", "sede=2"])).map((line) => line.split(":")[0]),
+      ["steps", "sede"]
     )
   })
 
