@@ -56,7 +56,7 @@ const positive = Schema.Int.check(Schema.isGreaterThan(0))
  * @since 0.1.0
  */
 export const devicePlan = Command.make("plan", {
-  model: Argument.Directory("model").pipe(Argument.withDescription("A model directory; only its config.json is read")),
+  model: Argument.Directory("model").pipe(Argument.withDescription("A model directory; its config.json suffices")),
   ...deviceFlags,
   memory: Flag.Finite("memory").pipe(
     Flag.withDescription("GiB that the device has (default what it says, or the machine's free memory)"),
@@ -94,7 +94,7 @@ export const devicePlan = Command.make("plan", {
   )
 }, (input) =>
   Effect.gen(function*() {
-    const config = yield* Effect.mapError(HuggingFaceModel.readConfig(input.model), (error) => userError(error))
+    const config = yield* Effect.mapError(HuggingFaceModel.readShape(input.model), (error) => userError(error))
     const given = Option.map(input.memory, (amount) => amount * GiB)
     const device = Option.isSome(given) && Option.isSome(input.storage)
       ? undefined

@@ -21,7 +21,8 @@ import {
   TensorUnexpected
 } from "./ModelFileErrors.ts"
 import * as Safetensors from "./Safetensors.ts"
-import { type TensorEntry, tensorTypes } from "./SafetensorsHeader.ts"
+import { tensorTypes } from "./SafetensorsHeader.ts"
+import * as TiedHead from "./tiedHead.ts"
 import type { Tensor, Weights } from "./WeightStream.ts"
 
 /**
@@ -130,22 +131,18 @@ const missingWeights = (directory: string, names: ReadonlyArray<string>): ModelF
   })
 }
 
-interface Located {
-  readonly file: Safetensors.SafetensorsFile
-  readonly entry: TensorEntry
+interface OpenWeights {
+  readonly source: string
+  readonly tensors: ReadonlyMap<string, TiedHead.Located>
 }
 
 const openWeights = Effect.fnUntraced(function*(
   directory: string
-): Effect.fn.Return<
-  { readonly source: string; readonly tensors: ReadonlyMap<string, Located> },
-  ModelLoadError,
-  FileSystem.FileSystem | Path.Path | Scope.Scope
-> {
+): Effect.fn.Return<OpenWeights, ModelLoadError, FileSystem.FileSystem | Path.Path | Scope.Scope> {
   const fs = yield* FileSystem.FileSystem
   const { join } = yield* Path.Path
   const names = yield* fs.readDirectory(directory).pipe(Effect.mapError(fromPlatform(directory)))
-  const tensors = new Map<string, Located>()
+  const tensors = new Map<string, TiedHead.Located>()
   if (names.includes(fileNames.weights)) {
     const source = join(directory, fileNames.weights)
     const file = yield* Safetensors.open(source)
@@ -154,6 +151,7 @@ const openWeights = Effect.fnUntraced(function*(
   }
   if (!names.includes(fileNames.index)) return yield* missingWeights(directory, names)
   const source = join(directory, fileNames.index)
+  const files: Array<Safetensors.SafetensorsFile> = []
   for (const [name, announced] of yield* readIndex(source)) {
     const path = join(directory, name)
     const file = yield* Safetensors.open(path).pipe(Effect.catchTag("ModelFileMissing", () =>
@@ -171,6 +169,11 @@ const openWeights = Effect.fnUntraced(function*(
       }
       tensors.set(tensor, { file, entry })
     }
+    files.push(file)
+  }
+  // transformers loads whatever the files hold, named by the index or not
+  for (const file of files) {
+    for (const entry of file.entries.values()) if (!tensors.has(entry.name)) tensors.set(entry.name, { file, entry })
   }
   return { source, tensors }
 })
@@ -181,11 +184,11 @@ const sameShape = (a: ReadonlyArray<number>, b: ReadonlyArray<number>): boolean 
 /** The expected tensors with their places, in their order; the first thing that does not fit fails. */
 const check = Effect.fnUntraced(function*(
   config: ModelConfig,
-  { source, tensors }: { readonly source: string; readonly tensors: ReadonlyMap<string, Located> }
+  { source, tensors }: OpenWeights
 ) {
   const specs = ModelTensors.tensors(config)
   const expected = new Set(specs.map((spec) => spec.name))
-  const located: Array<Located> = []
+  const located: Array<TiedHead.Located> = []
   for (const spec of specs) {
     const tensor = tensors.get(spec.name)
     if (tensor === undefined) {
@@ -219,6 +222,34 @@ const check = Effect.fnUntraced(function*(
 })
 
 /**
+ * The shape of the model in a folder: of its `config.json`, and of its weights where they are there and whole, whose head
+ * may be untied.
+ *
+ * @category constructors
+ * @since 0.2.0
+ */
+export const readShape = Effect.fn("HuggingFaceModel.readShape")(function*(
+  directory: string
+): Effect.fn.Return<ModelConfig, ModelLoadError, FileSystem.FileSystem | Path.Path> {
+  const written = yield* readConfig(directory)
+  return yield* openWeights(directory).pipe(
+    Effect.flatMap(({ tensors }) => TiedHead.resolve(written, tensors)),
+    Effect.map(({ config }) => config),
+    Effect.orElseSucceed(() => written),
+    Effect.scoped
+  )
+})
+
+const tellKept = Effect.fnUntraced(function*(directory: string, { file }: TiedHead.Located) {
+  const { join } = yield* Path.Path
+  yield* Effect.logWarning(
+    `${file.path}: ${ModelTensors.outputHead} differs from ${ModelTensors.embedding}, though ${
+      join(directory, fileNames.config)
+    } has "tie_word_embeddings": true; the head of the file is used, as transformers 5 does. Write false there where it belongs to the model, or take it out of the file.`
+  )
+})
+
+/**
  * Opens the model in a folder; see `Weights.read`.
  *
  * @category constructors
@@ -228,12 +259,18 @@ export const read = Effect.fn("HuggingFaceModel.read")(function*(
   directory: string
 ): Effect.fn.Return<Weights, ModelLoadError, FileSystem.FileSystem | Path.Path> {
   const services = yield* Effect.context<FileSystem.FileSystem | Path.Path>()
-  const config = yield* readConfig(directory)
+  const written = yield* readConfig(directory)
+  const config = yield* Effect.scoped(Effect.gen(function*() {
+    const weights = yield* openWeights(directory)
+    const { config, kept } = yield* TiedHead.resolve(written, weights.tensors)
+    yield* check(config, weights)
+    if (kept !== undefined) yield* tellKept(directory, kept)
+    return config
+  }))
   const open = openWeights(directory).pipe(
     Effect.flatMap((weights) => check(config, weights)),
     Effect.provideContext(services)
   )
-  yield* Effect.scoped(open)
   return {
     config,
     tensors: Stream.unwrap(Effect.map(open, (located) =>

@@ -42,8 +42,24 @@ export type SafetensorsError =
 export interface SafetensorsFile {
   readonly path: string
   readonly entries: ReadonlyMap<string, SafetensorsHeader.TensorEntry>
-  /** Reads one tensor, widened to float32; nothing beside the result is held but 16 MiB. */
-  readonly read: (entry: SafetensorsHeader.TensorEntry) => Effect.Effect<Float32Array, SafetensorsError>
+  /**
+   * Reads one tensor or `numbers` of it, widened to float32; nothing beside the result is held but 16 MiB.
+   */
+  readonly read: (
+    entry: SafetensorsHeader.TensorEntry,
+    numbers?: Numbers
+  ) => Effect.Effect<Float32Array, SafetensorsError>
+}
+
+/**
+ * A part of a tensor, row by row.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface Numbers {
+  readonly first: number
+  readonly count: number
 }
 
 /** Numbers written at once: what a conversion holds beside the tensor. */
@@ -52,12 +68,13 @@ const chunkNumbers = 4 * 1024 * 1024
 const readTensor = Effect.fnUntraced(function*(
   file: FileSystem.File,
   path: string,
-  entry: SafetensorsHeader.TensorEntry
+  entry: SafetensorsHeader.TensorEntry,
+  { count, first }: Numbers
 ) {
-  const { bytes, name, position, shape, type } = entry
-  const data = new Float32Array(elements(shape))
+  const { name, type } = entry
+  const data = new Float32Array(count)
   if (type === "F32") {
-    yield* FileBytes.readInto(file, path, new Uint8Array(data.buffer), position, name)
+    yield* FileBytes.readInto(file, path, new Uint8Array(data.buffer), entry.position + 4 * first, name)
     return data
   }
   if (type !== "F16" && type !== "BF16") {
@@ -69,7 +86,8 @@ const readTensor = Effect.fnUntraced(function*(
     })
   }
   const widen = type === "F16" ? widenFloat16 : widenBFloat16
-  yield* FileBytes.readRuns(file, path, { position, bytes, part: name }, (run, before) => {
+  const range = { position: entry.position + 2 * first, bytes: 2 * count, part: name }
+  yield* FileBytes.readRuns(file, path, range, (run, before) => {
     const words = new Uint16Array(run.buffer, run.byteOffset, run.length / 2)
     widen(words, data.subarray(before / 2, before / 2 + words.length))
   })
@@ -96,7 +114,11 @@ export const open = Effect.fn("Safetensors.open")(function*(
   const entries = yield* Effect.fromResult(
     SafetensorsHeader.decode(path, new TextDecoder().decode(header), { headerBytes, fileBytes })
   )
-  return { path, entries, read: (entry) => readTensor(file, path, entry) }
+  return {
+    path,
+    entries,
+    read: (entry, numbers = { first: 0, count: elements(entry.shape) }) => readTensor(file, path, entry, numbers)
+  }
 })
 
 const typeOf: Readonly<Record<Precision, SafetensorsHeader.TensorType>> = {

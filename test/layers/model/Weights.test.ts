@@ -5,7 +5,7 @@ import { homedir } from "node:os"
 import * as ModelTensors from "../../../src/domain/ModelTensors.ts"
 import * as Weights from "../../../src/layers/model/Weights.ts"
 import { hasShared, sharedPath } from "../../sharedData.ts"
-import { configText, numbersOf, savedModel, smallConfig } from "./modelFiles.ts"
+import { numbersOf, savedModel, smallConfig } from "./modelFiles.ts"
 
 const test = <E>(effect: Effect.Effect<void, E, FileSystem.FileSystem | Path.Path | Scope.Scope>) =>
   effect.pipe(Effect.provide(NodeServices.layer))
@@ -199,21 +199,6 @@ describe("Weights.save and Weights.read", () => {
       const directory = yield* savedModel({ config: smallConfig({ eos_token_id: 1 }) })
       yield* fs.writeFileString(join(directory, "generation_config.json"), `{"eos_token_id":[3,1]}`)
       assert.deepStrictEqual((yield* Weights.read(directory)).config.eosTokenIds, [1, 3])
-    })))
-
-  it.effect("tolerates a copy of a tied head", () =>
-    test(Effect.gen(function*() {
-      const fs = yield* FileSystem.FileSystem
-      const { join } = yield* Path.Path
-      const directory = yield* savedModel({ config: smallConfig() })
-      const tied = smallConfig({ tie_word_embeddings: true })
-      yield* fs.writeFileString(join(directory, "config.json"), configText(tied))
-      assert.deepStrictEqual(
-        (yield* collect(directory)).tensors.map(({ name }) => name),
-        ModelTensors.tensors(tied).map(
-          ({ name }) => name
-        )
-      )
     })))
 })
 
