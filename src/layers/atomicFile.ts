@@ -5,7 +5,9 @@
  */
 import { Effect, FileSystem, Option, Path, type PlatformError, Schema, type Scope } from "effect"
 import * as Directories from "./directories.ts"
-import { uniqueName } from "./hash.ts"
+import * as Leftovers from "./leftovers.ts"
+import * as SettledFiles from "./settledFiles.ts"
+import * as Syncing from "./syncing.ts"
 import * as SystemReason from "./systemReason.ts"
 
 /**
@@ -54,28 +56,16 @@ export interface Staged {
  * @since 0.2.0
  */
 export interface StageOptions {
-  /** Becomes part of the temporary name. */
-  readonly maker?: string | undefined
   /**
-   * Whether the content reaches the disk before the file takes its place, so that it outlives a loss of power. Default
-   * true; caches need it not.
+   * Whether the content reaches the disk before the file takes its place, and its name behind that, so that it outlives a
+   * loss of power. Default true; caches need it not.
    */
   readonly durable?: boolean | undefined
-}
-
-/** Bytes that the name of a temporary file has at most: file systems take 255, and an ending may be added to it. */
-const longestName = 240
-
-/**
- * How the names of temporary files of `name` begin: with as much of it as leaves room for so many further bytes.
- *
- * @category getters
- * @since 0.2.0
- */
-export const prefixFor = (name: string, suffix: number): string => {
-  let prefix = name
-  while (Buffer.byteLength(prefix) + suffix > longestName) prefix = prefix.slice(0, -1)
-  return prefix
+  /**
+   * Whether temporary files of the same file are removed whose processes are no more. Default true; not where one directory
+   * holds many files.
+   */
+  readonly tidy?: boolean | undefined
 }
 
 /** Symbolic links that are followed at most, as Linux has it. */
@@ -147,8 +137,8 @@ export const stage = Effect.fnUntraced(function*(
   const real = yield* target(path)
   const directory = paths.dirname(real)
   yield* naming(Directories.make(directory))
-  const suffix = ["", ...(options?.maker === undefined ? [] : [options.maker]), uniqueName(), "tmp"].join(".")
-  const temporary = paths.join(directory, `${prefixFor(paths.basename(real), suffix.length)}${suffix}`)
+  if (options?.tidy !== false) yield* Effect.ignore(Leftovers.remove(real))
+  const temporary = paths.join(directory, Leftovers.nameFor(paths.basename(real)))
   yield* Effect.addFinalizer(() => Effect.ignore(fs.remove(temporary, { force: true })))
   const mode = Option.match(before, { onNone: () => undefined, onSome: (info) => info.mode & 0o777 | 0o600 })
   // what cannot be written is known before any work
@@ -156,16 +146,17 @@ export const stage = Effect.fnUntraced(function*(
 
   const commit = Effect.gen(function*() {
     if (options?.durable !== false) {
-      yield* Effect.scoped(Effect.flatMap(fs.open(temporary, { flag: "r+" }), (file) => file.sync))
+      yield* Syncing.file(temporary)
     }
     if (Option.isSome(before)) yield* Effect.ignore(fs.chmod(temporary, before.value.mode & 0o7777))
     yield* fs.rename(temporary, real).pipe(
       // a file that a container was given by itself cannot be renamed over
       Effect.catchIf((error) => error.reason._tag === "Busy", () => fs.copyFile(temporary, real))
     )
-  })
+    if (options?.durable !== false) yield* Syncing.directory(directory)
+  }).pipe(Effect.provideService(FileSystem.FileSystem, fs))
   return { temporary, flag: "w", naming, commit: naming(commit) }
-})
+}, SettledFiles.settled)
 
 /**
  * Fails where a file could not be written: to be asked before long work whose result goes there.
@@ -182,9 +173,13 @@ export const check = (path: string): Effect.Effect<void, FileUnwritable, FileSys
  * @category writing
  * @since 0.1.0
  */
-export const writeString = Effect.fnUntraced(function*(path: string, content: string, options?: StageOptions) {
-  const fs = yield* FileSystem.FileSystem
-  const { commit, flag, naming, temporary } = yield* stage(path, options)
-  yield* naming(fs.writeFileString(temporary, content, { flag }))
-  yield* commit
-}, Effect.scoped)
+export const writeString = Effect.fnUntraced(
+  function*(path: string, content: string, options?: StageOptions) {
+    const fs = yield* FileSystem.FileSystem
+    const { commit, flag, naming, temporary } = yield* stage(path, options)
+    yield* naming(fs.writeFileString(temporary, content, { flag }))
+    yield* commit
+  },
+  Effect.scoped,
+  SettledFiles.settled
+)

@@ -61,6 +61,20 @@ export const known = (cause: unknown): string | undefined => {
   return code === undefined ? undefined : reasons[code]
 }
 
+/** What the device itself says, where what was written may be gone. */
+const losses: ReadonlySet<string | undefined> = new Set(["EIO", "ENOSPC", "EDQUOT", "ESTALE"])
+
+/**
+ * Whether an operation failed because the device did: what it was to write may be lost.
+ *
+ * @category predicates
+ * @since 0.2.0
+ */
+export const isLoss = (error: PlatformError.PlatformError): boolean => {
+  const { cause } = error.reason
+  return cause instanceof Error && losses.has(codeOf(cause))
+}
+
 /**
  * Why an operation failed, in words: those of {@link known}, or else what the error says of itself, which for our own
  * errors of files is their `reason` without the path.

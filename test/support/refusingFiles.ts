@@ -5,7 +5,7 @@ import { constants } from "node:os"
 export type Refusal = "ENOSPC" | "EFBIG" | "EROFS" | "EACCES" | "EDQUOT" | "EIO"
 
 /** What the system's own functions would fail with. */
-const refused = (code: Refusal, method: string, path: string) =>
+export const refused = (code: Refusal, method: string, path: string) =>
   PlatformError.systemError({
     _tag: code === "EACCES" ? "PermissionDenied" : "Unknown",
     module: "FileSystem",

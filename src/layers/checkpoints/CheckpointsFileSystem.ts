@@ -16,6 +16,8 @@ import {
 } from "../../services/Checkpoints.ts"
 import * as Directories from "../directories.ts"
 import { incremental, uniqueName } from "../hash.ts"
+import * as SettledFiles from "../settledFiles.ts"
+import * as Syncing from "../syncing.ts"
 import * as SystemReason from "../systemReason.ts"
 import * as Manifest from "./manifest.ts"
 import { bestOf, type Retention, superfluous } from "./retention.ts"
@@ -78,7 +80,7 @@ export const layer = (
   Layer.effect(
     Checkpoints,
     Effect.gen(function*() {
-      const fs = yield* FileSystem.FileSystem
+      const fs = SettledFiles.make(yield* FileSystem.FileSystem)
       const paths = yield* Path.Path
       const makeDirectory = (path: string) =>
         Directories.make(path).pipe(
@@ -98,16 +100,15 @@ export const layer = (
         yield* file.sync
       }, Effect.scoped)
 
-      /** Some systems cannot open a directory; there the rename alone has to do. */
       const syncDirectory = (path: string) =>
-        Effect.ignore(Effect.scoped(Effect.flatMap(fs.open(path, { flag: "r" }), (file) => file.sync)))
+        io(path)(Effect.provideService(Syncing.directory(path), FileSystem.FileSystem, fs))
 
       /** Out of its place in one step, so that a crash leaves no half-removed checkpoint there. */
       const remove = Effect.fnUntraced(function*(path: string) {
         const aside = paths.join(directory, `${REMOVED}${uniqueName()}`)
         yield* fs.rename(path, aside)
         yield* fs.remove(aside, { recursive: true, force: true })
-      })
+      }, Effect.uninterruptible)
 
       const names = Effect.fnUntraced(function*() {
         return (yield* fs.exists(directory)) ? yield* fs.readDirectory(directory) : []
@@ -269,7 +270,11 @@ export const layer = (
             yield* io(path)(fs.rename(unfinished, path))
             yield* syncDirectory(directory)
             const info: CheckpointInfo = { step: checkpoint.step, metric: checkpoint.metric, path }
-            yield* prune(info)
+            yield* Effect.catchTag(prune(info), "CheckpointIo", (error) => {
+              // the checkpoint is there: what stays besides is removed with the next one
+              tidied = false
+              return Effect.logWarning(`an earlier checkpoint stays: ${error.message}`)
+            })
             return info
           }),
           (_, exit) =>

@@ -8,6 +8,9 @@ import * as HuggingFaceConfig from "../../domain/HuggingFaceConfig.ts"
 import { ModelConfig, type Precision } from "../../domain/ModelConfig.ts"
 import * as ModelTensors from "../../domain/ModelTensors.ts"
 import * as Directories from "../directories.ts"
+import * as Leftovers from "../leftovers.ts"
+import * as ReplaceDirectory from "../replaceDirectory.ts"
+import * as SettledFiles from "../settledFiles.ts"
 import { fileNames } from "./HuggingFaceModel.ts"
 import { locate } from "./location.ts"
 import { fromPlatform, ModelFileIo, type ModelFileMissing } from "./ModelFileErrors.ts"
@@ -128,37 +131,24 @@ const copyContents = Effect.fnUntraced(function*(model: string, to: string) {
   }
 })
 
-/** Puts the finished folder in the place of `directory`, whose content moves to `old` and back if that fails. */
-const replace = Effect.fnUntraced(function*(finished: string, directory: string, old: string | undefined) {
-  const fs = yield* FileSystem.FileSystem
-  if (old === undefined) return yield* fs.rename(finished, directory)
-  yield* fs.rename(directory, old)
-  yield* fs.rename(finished, directory).pipe(Effect.tapError(() => fs.rename(old, directory)))
-  yield* fs.remove(old, { recursive: true, force: true })
-})
-
-/** Removes what a save leaves, but for the old content should it neither have been replaced nor put back. */
-const clean = Effect.fnUntraced(function*(workshop: string, finished: string) {
-  const fs = yield* FileSystem.FileSystem
-  yield* fs.remove(finished, { recursive: true, force: true })
-  const left = yield* fs.readDirectory(workshop)
-  if (left.length === 0) yield* fs.remove(workshop, { recursive: true })
-})
-
 /** A folder beside `target`, so that what is made in it can be put in its place, and whether something is there. */
 const prepare = Effect.fnUntraced(function*(directory: string) {
   const fs = yield* FileSystem.FileSystem
-  const { basename, dirname, resolve } = yield* Path.Path
+  const { basename, dirname, join, resolve } = yield* Path.Path
   // a link goes on naming the folder
   const target = yield* Effect.orElseSucceed(fs.realPath(directory), () => resolve(directory))
   const failed = Effect.mapError(fromPlatform(target))
+  yield* failed(ReplaceDirectory.recover(target))
   const exists = yield* failed(fs.exists(target))
   if (exists && (yield* failed(fs.stat(target))).type !== "Directory") {
     return yield* new ModelFileIo({ path: target, reason: "it is a file; a model is saved into a folder" })
   }
   const parent = dirname(target)
   yield* failed(Directories.make(parent))
-  const workshop = yield* failed(fs.makeTempDirectory({ directory: parent, prefix: `.${basename(target)}.partial-` }))
+  const hidden = `.${basename(target)}`
+  yield* Effect.ignore(Leftovers.remove(join(parent, hidden)))
+  const workshop = join(parent, Leftovers.nameFor(hidden))
+  yield* failed(fs.makeDirectory(workshop, { mode: 0o700 }))
   return { target, exists, workshop }
 })
 
@@ -177,16 +167,15 @@ export const check = Effect.fnUntraced(function*(
     () => Effect.void,
     ({ workshop }) => Effect.ignore(fs.remove(workshop, { recursive: true }))
   )
-})
+}, SettledFiles.settled)
 
 /** Makes the folder in its workshop and puts it in its place. */
 const make = Effect.fnUntraced(function*<E, R>(
-  { exists, target, workshop }: Effect.Success<ReturnType<typeof prepare>>,
+  { exists, target }: Effect.Success<ReturnType<typeof prepare>>,
   finished: string,
   options: SaveOptions<E, R>
 ) {
   const fs = yield* FileSystem.FileSystem
-  const { join } = yield* Path.Path
   const failed = Effect.mapError(fromPlatform(target))
   // what cannot be written is to be a file of the model, not one in the making
   const named = <Failure>(error: Failure | ModelFileIo): Failure | ModelFileIo =>
@@ -199,7 +188,7 @@ const make = Effect.fnUntraced(function*<E, R>(
     yield* writeModel(finished, options)
     if (exists) yield* copyEntries(target, finished, (name) => !isReplaced(name))
     if (options.companionsFrom !== undefined) yield* copyContents(options.companionsFrom, finished)
-    yield* Effect.uninterruptible(failed(replace(finished, target, exists ? join(workshop, "replaced") : undefined)))
+    yield* failed(ReplaceDirectory.put(finished, target))
   }).pipe(Effect.mapError(named))
 })
 
@@ -215,11 +204,12 @@ export const save = Effect.fn("HuggingFaceWriter.save")(function*<E, R>(
   directory: string,
   options: SaveOptions<E, R>
 ): Effect.fn.Return<void, E | ModelFileIo | ModelFileMissing, R | FileSystem.FileSystem | Path.Path> {
+  const fs = yield* FileSystem.FileSystem
   const { join } = yield* Path.Path
   const finishedIn = (workshop: string) => join(workshop, "model")
   yield* Effect.acquireUseRelease(
     prepare(directory),
     (prepared) => make(prepared, finishedIn(prepared.workshop), options),
-    ({ workshop }) => Effect.ignore(clean(workshop, finishedIn(workshop)))
+    ({ workshop }) => Effect.ignore(fs.remove(workshop, { recursive: true, force: true }))
   )
-})
+}, SettledFiles.settled)

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import { Effect, FileSystem, Path } from "effect"
+import * as ReplaceDirectory from "../replaceDirectory.ts"
 import * as HuggingFaceModel from "./HuggingFaceModel.ts"
 import * as Llama2c from "./Llama2c.ts"
 import { locate } from "./location.ts"
@@ -21,6 +22,18 @@ const llama2cFile = (names: ReadonlyArray<string>): string | undefined => {
   return candidates.length === 1 ? candidates[0] : undefined
 }
 
+/** Tells where the earlier model is when a process died as it replaced it. */
+const cutOff = Effect.fnUntraced(function*(path: string, error: ModelFileMissing) {
+  const fs = yield* FileSystem.FileSystem
+  const aside = yield* ReplaceDirectory.asideOf(path)
+  return yield* (yield* Effect.orElseSucceed(fs.exists(aside), () => false))
+    ? new ModelFileMissing({
+      path,
+      reason: `a save over it was cut off. What was there is ${aside}: rename it back, or save again`
+    })
+    : error
+})
+
 /**
  * Opens a model: a folder in Hugging Face's layout (`config.json` and safetensors, whole or sharded), a llama2.c `.bin`
  * file, or a folder with one, named by a path (`~` is the home directory) or a `file:` address. All of the configuration
@@ -36,7 +49,10 @@ export const read = Effect.fn("Weights.read")(function*(
   const fs = yield* FileSystem.FileSystem
   const { join } = yield* Path.Path
   const path = yield* locate(model)
-  const info = yield* fs.stat(path).pipe(Effect.mapError(fromPlatform(path)))
+  const info = yield* fs.stat(path).pipe(
+    Effect.mapError(fromPlatform(path)),
+    Effect.catchTag("ModelFileMissing", (error) => cutOff(path, error))
+  )
   if (info.type !== "Directory") {
     return path.endsWith(".bin")
       ? yield* Llama2c.read(path)

@@ -89,6 +89,23 @@ describe("Weights.save and Weights.read", () => {
       assert.strictEqual((yield* fs.readDirectory(dirname(directory))).length, 1)
     })))
 
+  it.effect("says where the earlier model is when a process died as it replaced it, and saves again", () =>
+    test(Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const { dirname, join } = yield* Path.Path
+      const directory = yield* savedModel()
+      const aside = join(dirname(directory), ".model.replaced")
+      yield* fs.rename(directory, aside)
+      yield* fs.writeFileString(join(aside, "notes.txt"), "mine")
+      const error = yield* Effect.flip(Weights.read(directory))
+      assert.strictEqual(error._tag, "ModelFileMissing")
+      assert.include(error.message, `a save over it was cut off. What was there is ${aside}`)
+      yield* Weights.save(directory, { config: smallConfig(), read: (spec) => Effect.succeed(numbersOf(spec)) })
+      yield* Weights.read(directory)
+      assert.strictEqual(yield* fs.readFileString(join(directory, "notes.txt")), "mine")
+      assert.deepStrictEqual(yield* fs.readDirectory(dirname(directory)), ["model"])
+    })))
+
   it.effect("spreads weights over shards and reads them again", () =>
     test(Effect.gen(function*() {
       const directory = yield* savedModel({ maxShardBytes: 1200 })

@@ -10,13 +10,14 @@ import { crc32 } from "node:zlib"
 import { contents, type Document } from "../../../domain/Document.ts"
 import type { EmbedderSpec } from "../../../domain/EmbedderSpec.ts"
 import * as ProbePassages from "../../../domain/ProbePassages.ts"
+import * as AtomicFile from "../../atomicFile.ts"
+import * as SettledFiles from "../../settledFiles.ts"
 import { Growing } from "../bm25/growing.ts"
 import type { Bm25Parameters } from "../bm25/postings.ts"
 import * as WordsWriter from "../bm25/writeWords.ts"
 import { IndexIo, ioOf } from "./errors.ts"
 import { type Description, DescriptionJson, magic } from "./format.ts"
 import * as Replaceable from "./replaceable.ts"
-import * as Staged from "./staged.ts"
 import { adopt, type Aside, aside, strides, Writer } from "./writer.ts"
 
 const encoder = new TextEncoder()
@@ -121,7 +122,7 @@ export const writeIndex = Effect.fn("IndexFile.write")(function*<E, R, E2>(
     const fs = yield* FileSystem.FileSystem
     const io = ioOf(path)
     yield* Replaceable.file(path)
-    const { commit, temporary } = yield* io(Staged.stage(path))
+    const { commit, temporary } = yield* io(AtomicFile.stage(path))
     const file = yield* io(fs.open(temporary, { flag: "w" }))
     const writer = new Writer((bytes) => io(file.writeAll(bytes)))
     const words = options.words === null
@@ -173,4 +174,4 @@ export const writeIndex = Effect.fn("IndexFile.write")(function*<E, R, E2>(
     yield* io(commit)
     return description
   }))
-})
+}, SettledFiles.settled)

@@ -14,6 +14,7 @@ import * as ProbePassages from "../../../domain/ProbePassages.ts"
 import type { Embedder } from "../../../services/Embedder.ts"
 import type { RetrieverError } from "../../../services/Retriever.ts"
 import type { PackageUnavailable } from "../../optional/PackageUnavailable.ts"
+import * as ReplaceDirectory from "../../replaceDirectory.ts"
 import * as SystemReason from "../../systemReason.ts"
 import * as WriterLock from "../../writerLock.ts"
 import { type EmbedderMismatch, IndexIo, ioOf } from "../indexfile/errors.ts"
@@ -276,7 +277,7 @@ const buildScoped = Effect.fnUntraced(function*<E, R>(
     files: yield* ioOf(path)(Files.checksums(directory))
   }
   yield* ioOf(path)(write(directory, description))
-  yield* ioOf(path)(Staging.replace(directory, path))
+  yield* ioOf(path)(ReplaceDirectory.put(directory, path))
   return description
 })
 

@@ -6,7 +6,7 @@
 import { Effect, FileSystem, Option, Path, Schema } from "effect"
 import * as AtomicFile from "../../atomicFile.ts"
 import * as Directories from "../../directories.ts"
-import { uniqueName } from "../../hash.ts"
+import * as ReplaceDirectory from "../../replaceDirectory.ts"
 import { IndexIo } from "../indexfile/errors.ts"
 import * as Replaceable from "../indexfile/replaceable.ts"
 import { fileName, Plan } from "./description.ts"
@@ -26,6 +26,7 @@ export const stage = Effect.fnUntraced(function*(path: string, plan: Plan, resta
   const fs = yield* FileSystem.FileSystem
   const { join } = yield* Path.Path
   const directory = `${path}.building`
+  yield* ReplaceDirectory.recover(path)
   yield* Replaceable.directory(path, fileName)
   yield* Replaceable.directory(directory, planName)
   const planFile = join(directory, planName)
@@ -45,18 +46,3 @@ export const stage = Effect.fnUntraced(function*(path: string, plan: Plan, resta
   }
   return directory
 })
-
-/**
- * Puts a finished directory in the place of an earlier one, which comes back should that fail.
- *
- * @category operations
- * @since 0.2.0
- */
-export const replace = Effect.fnUntraced(function*(directory: string, path: string) {
-  const fs = yield* FileSystem.FileSystem
-  if (!(yield* fs.exists(path))) return yield* fs.rename(directory, path)
-  const old = `${path}.${uniqueName()}.old`
-  yield* fs.rename(path, old)
-  yield* fs.rename(directory, path).pipe(Effect.tapError(() => Effect.ignore(fs.rename(old, path))))
-  yield* Effect.ignore(fs.remove(old, { recursive: true, force: true }))
-}, Effect.uninterruptible)
