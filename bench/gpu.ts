@@ -115,9 +115,9 @@ const train = Effect.fnUntraced(function*(network: Decoder, adam: AdamState, sha
   const weight = new Float32Array(ids.length).fill(-1 / ids.length)
   const none = new Float32Array(ids.length)
   const gradients = new Gradients()
-  const predicted = yield* device.run(() => predict(network, { ids, cuSeqlens }, 1, "everything"))
+  const predicted = yield* device.pieces(() => predict(network, { ids, cuSeqlens }, 1, "everything"))
   const [logProbs] = yield* read(device, [predicted.result.logProb])
-  yield* device.run(() => predictBackward(network, predicted, weight, none, 1, gradients.add))
+  yield* device.pieces(() => predictBackward(network, predicted, weight, none, 1, gradients.add))
   yield* device.run(() => disposeTensors(predicted))
   if (optimizer) {
     const square = yield* device.run(() => gradients.sumSquares())
@@ -168,7 +168,7 @@ const timeDecoding = Effect.fnUntraced(
     const uniform = () => Math.abs(next())
     const draw = () => ({ temperature: 1, topK: 0, topP: 1, uniform: uniform() })
     const run = Effect.fnUntraced(function*(sequences: ReadonlyArray<StepSequence>) {
-      const drawn = yield* device.run(() => step(network, cache, sequences))
+      const drawn = yield* device.pieces(() => step(network, cache, sequences))
       if (drawn === undefined) return new Int32Array()
       const [ids, logProbs] = yield* read(device, [drawn.ids, drawn.logProb, drawn.modelLogProb])
       tf.dispose([drawn.ids, drawn.logProb, drawn.modelLogProb])

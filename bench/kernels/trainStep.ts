@@ -4,6 +4,7 @@ import { tensors } from "../../src/domain/ModelTensors.ts"
 import * as Ops from "../../src/layers/device/ops/index.ts"
 import { Gradients } from "../../src/layers/policy/engine/Gradients.ts"
 import { Parameters } from "../../src/layers/policy/engine/Parameters.ts"
+import { whole } from "../../src/layers/device/pieces.ts"
 import { predict, predictBackward } from "../../src/layers/policy/engine/Predictions.ts"
 import { ropeTables } from "../../src/layers/policy/engine/Transformer.ts"
 import { config, small, trainedLength as length } from "../decoder.ts"
@@ -29,9 +30,9 @@ export const trainStep = (batch: number): () => void => {
     step++
     tf.engine().startScope()
     const gradients = new Gradients()
-    const predicted = predict(network, { ids, cuSeqlens }, 1, "everything")
+    const predicted = whole(predict(network, { ids, cuSeqlens }, 1, "everything"))
     predicted.result.logProb.dataSync()
-    predictBackward(network, predicted, dLogProbs, new Float32Array(ids.length), 1, gradients.add)
+    whole(predictBackward(network, predicted, dLogProbs, new Float32Array(ids.length), 1, gradients.add))
     for (const { name } of parameters.specs) {
       const [gradient, state] = [gradients.get(name), moments.get(name)]
       if (gradient === undefined || state === undefined) continue

@@ -112,6 +112,16 @@ export class Device extends Context.Service<Device, {
    * which belong to the caller.
    */
   run<A>(compute: () => A): Effect.Effect<A, DeviceError>
+  /**
+   * Like `run` for a long computation, which is left at some of its `yield`s: other fibers, timers and messages get their
+   * turn there, and it can be interrupted.
+   */
+  pieces<A>(compute: () => Generator<void, A, void>): Effect.Effect<A, DeviceError>
+  /**
+   * Work that must not meet other such work half-way: computations in pieces take turns with each other and with whatever
+   * changes what they read.
+   */
+  turn<A, E, R>(work: Effect.Effect<A, E, R>): Effect.Effect<A, E, R>
   /** Like `run`; the tensors of the result are disposed when the scope closes. */
   resource<A>(compute: () => A): Effect.Effect<A, DeviceError, Scope.Scope>
   /** Waits until all work handed to the device is done. */

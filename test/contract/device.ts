@@ -1,7 +1,7 @@
 /** The suite that every device passes: each operation and each gradient against a float64 reference in plain JavaScript. */
 import { assert, describe, it } from "@effect/vitest"
 import * as tf from "@tensorflow/tfjs-core"
-import { Effect, type Layer } from "effect"
+import { Effect, Fiber, type Layer } from "effect"
 import * as Ops from "../../src/layers/device/ops/index.ts"
 import { Device } from "../../src/services/Device.ts"
 import * as Reference from "./reference.ts"
@@ -455,6 +455,60 @@ export const deviceContract = <E>(
         yield* device.settled
         const after = yield* device.memory
         assert.isAtMost(after.bytes - before.bytes, 4)
+      }).pipe(Effect.provide(layer)))
+
+    /** A computation of a few pieces, each longer than a device keeps its thread. */
+    function* long(count: number, onPiece: (piece: number) => void): Generator<void, tf.Tensor, void> {
+      let sum: tf.Tensor = tf.zeros([100])
+      for (let piece = 1; piece <= count; piece++) {
+        sum = tf.tidy(() => tf.add(sum, tf.mul(tf.ones([100]), piece)))
+        onPiece(piece)
+        const until = performance.now() + 110
+        while (performance.now() < until);
+        yield
+      }
+      return sum
+    }
+
+    it.effect("lets others have their turn between the pieces of a computation, and keeps its tensors", () =>
+      Effect.gen(function*() {
+        const device = yield* Device
+        const before = yield* device.memory
+        const order: Array<string> = []
+        const fiber = yield* Effect.forkChild(
+          Effect.scoped(Effect.gen(function*() {
+            const sum = yield* device.pieces(() => long(3, (piece) => order.push(`piece ${piece}`)))
+            assert.strictEqual(sum.dataSync()[0], 6)
+            sum.dispose()
+          })),
+          { startImmediately: true }
+        )
+        // what is made and disposed of meanwhile does not meet the tensors that wait
+        const values = yield* device.run(() => tf.tidy(() => tf.add(tf.ones([3]), 1).dataSync()))
+        order.push(`meanwhile ${values[0]}`)
+        yield* Fiber.join(fiber)
+        assert.deepStrictEqual(order, ["piece 1", "meanwhile 2", "piece 2", "piece 3"])
+        assert.deepStrictEqual(yield* device.memory, before)
+      }).pipe(Effect.provide(layer)))
+
+    it.effect("leaves nothing of a computation in pieces that fails or is interrupted", () =>
+      Effect.gen(function*() {
+        const device = yield* Device
+        const before = yield* device.memory
+        const failed = yield* Effect.flip(device.pieces(() =>
+          long(3, (piece) => {
+            if (piece === 2) throw new Error("broken")
+          })
+        ))
+        assert.include(failed.message, "broken")
+        assert.deepStrictEqual(yield* device.memory, before)
+        let pieces = 0
+        const fiber = yield* Effect.forkChild(device.pieces(() => long(3, (piece) => (pieces = piece))), {
+          startImmediately: true
+        })
+        yield* Fiber.interrupt(fiber)
+        assert.strictEqual(pieces, 1)
+        assert.deepStrictEqual(yield* device.memory, before)
       }).pipe(Effect.provide(layer)))
 
     it.effect("a failing computation is a typed error and leaves nothing behind", () =>

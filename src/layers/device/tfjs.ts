@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import * as tf from "@tensorflow/tfjs-core"
-import { Effect } from "effect"
+import { Effect, Option, Semaphore } from "effect"
 import {
   type Device,
   type DeviceCapabilities,
@@ -13,6 +13,7 @@ import {
   OutOfDeviceMemory
 } from "../../services/Device.ts"
 import { fusedKernels } from "./ops/kernel.ts"
+import { type Pieces, Work } from "./pieces.ts"
 
 /**
  * A device over a registered backend. `settled` waits for queued work.
@@ -116,11 +117,40 @@ export const make = (options: TfjsDeviceOptions): Device["Service"] => {
       },
       catch: toError
     })
+  const pieces = <A>(compute: () => Pieces<A>): Effect.Effect<A, DeviceError> =>
+    Effect.suspend(() => {
+      const work = new Work(compute(), name)
+      const advance = Effect.try({
+        try: () => {
+          activate(backend)
+          return work.advance((result) => keepTensors(result, new Set()))
+        },
+        catch: toError
+      })
+      return Effect.onInterrupt(
+        Effect.gen(function*() {
+          while (true) {
+            const result = yield* advance
+            if (Option.isSome(result)) return result.value
+            yield* Effect.yieldNow
+          }
+        }),
+        () =>
+          Effect.sync(() => {
+            if (tf.findBackendFactory(backend) === null) return
+            activate(backend)
+            work.abandon()
+          })
+      )
+    })
+  const turns = Semaphore.makeUnsafe(1)
   const fused = new Set(fusedKernels.filter((kernel) => tf.getKernel(kernel, backend) !== undefined))
   return {
     name,
     capabilities: { ...options.capabilities, fused },
     run,
+    pieces,
+    turn: (work) => turns.withPermit(work),
     resource: (compute) => Effect.acquireRelease(run(compute), (result) => Effect.sync(() => disposeTensors(result))),
     settled: options.settled ?? Effect.void,
     memory: Effect.sync(() => {

@@ -17,7 +17,7 @@ const tileElements = 1 << 24
  * @category models
  * @since 0.1.0
  */
-export interface TokenLogProb {
+export type TokenLogProb = {
   readonly logProb: tf.Tensor
   readonly entropy: tf.Tensor
   readonly lse: tf.Tensor

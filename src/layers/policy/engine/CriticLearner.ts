@@ -13,8 +13,9 @@ import type { CriticUpdateOptions } from "../../../services/Critic.ts"
 import type { LearnerError } from "../../../services/Optimizer.ts"
 import { ContextOverflow } from "../../../services/Policy.ts"
 import * as Ops from "../../device/ops/index.ts"
-import { disposeTensors } from "../../device/tfjs.ts"
+import type { Pieces } from "../../device/pieces.ts"
 import type { Gradients } from "./Gradients.ts"
+import { held } from "./held.ts"
 import * as Learner from "./Learner.ts"
 import { type Keep, type Network, packedBackward, type PackedForward, packedForward } from "./Packed.ts"
 import { scatter, select, type Selection } from "./Predictions.ts"
@@ -55,14 +56,14 @@ interface Valued {
   readonly values: tf.Tensor
 }
 
-const evaluate = (
+function* evaluate(
   network: Network,
   batch: { readonly ids: Int32Array; readonly cuSeqlens: Int32Array; readonly mask?: ArrayLike<number> | undefined },
   keep: Keep
-): Valued => {
+): Pieces<Valued> {
   const { ids, cuSeqlens, mask } = batch
   const selection = select(ids, cuSeqlens, mask)
-  const forward = packedForward(network, ids, cuSeqlens, keep)
+  const forward = yield* packedForward(network, ids, cuSeqlens, keep)
   const rows = selection.dense
     ? tf.clone(forward.hidden)
     : tf.gather(forward.hidden, tf.tensor1d(selection.rows, "int32"))
@@ -70,7 +71,12 @@ const evaluate = (
   return { forward, selection, rows, values: tf.reshape(tf.add(product, network.parameters.get(headBias)), [-1]) }
 }
 
-const backward = (network: Network, valued: Valued, dValues: Float32Array, gradients: Gradients): void => {
+function* backward(
+  network: Network,
+  valued: Valued,
+  dValues: Float32Array,
+  gradients: Gradients
+): Pieces<void> {
   const { forward, rows, selection } = valued
   const picked = Float32Array.from(selection.tokens, (token) => token < 0 ? 0 : dValues[token] ?? 0)
   const dHidden = tf.tidy(() => {
@@ -81,7 +87,7 @@ const backward = (network: Network, valued: Valued, dValues: Float32Array, gradi
     if (selection.dense) return dRows
     return Ops.embeddingGrad(tf.tensor1d(selection.rows, "int32"), dRows, forward.hidden.shape[0] ?? 0)
   })
-  packedBackward(network, forward, dHidden, gradients.add)
+  yield* packedBackward(network, forward, dHidden, gradients.add)
   dHidden.dispose()
 }
 
@@ -103,15 +109,16 @@ export const values = Effect.fn("CriticLearner.values")(function*(
   const results = sequences.map((ids) => new Float32Array(ids.length))
   const compute = Effect.fnUntraced(function*(members: ReadonlyArray<number>) {
     const { cuSeqlens, ids } = packIds(members.map((i) => sequences[i] ?? new Int32Array()))
-    const { selection, values } = yield* device.run(() => {
-      const { selection, values } = evaluate(network, { ids, cuSeqlens }, "nothing")
+    function* valued() {
+      const { selection, values } = yield* evaluate(network, { ids, cuSeqlens }, "nothing")
       return { selection, values }
-    })
-    const [found = new Float32Array()] = yield* Effect.ensuring(
-      read(device, [values]),
-      Effect.sync(() => values.dispose())
+    }
+    const all = yield* held(
+      device,
+      valued,
+      ({ selection, values }) =>
+        Effect.map(read(device, [values]), ([found = new Float32Array()]) => scatter(selection, found, ids.length))
     )
-    const all = scatter(selection, found, ids.length)
     members.forEach((member, i) => results[member]?.set(all.subarray(cuSeqlens[i], cuSeqlens[i + 1])))
   })
   yield* inParts(sequences, maxTokens, compute).pipe(Effect.mapError(Learner.toLearnerError))
@@ -135,8 +142,9 @@ export const update = Effect.fn("CriticLearner.update")(function*(
     const { ids, oldValues, returns, sequenceOffsets, valueMask } = packed
     const none = new Float32Array(ids.length)
     const mask = valueMask ?? new Uint8Array(ids.length)
-    return Effect.acquireUseRelease(
-      device.run(() => evaluate(network, { ids, cuSeqlens: sequenceOffsets, mask }, keep)),
+    return held(
+      device,
+      () => evaluate(network, { ids, cuSeqlens: sequenceOffsets, mask }, keep),
       Effect.fnUntraced(function*(valued) {
         const [found = none] = yield* read(device, [valued.values])
         const result = valueLoss(options.loss, {
@@ -145,10 +153,9 @@ export const update = Effect.fn("CriticLearner.update")(function*(
           oldValues: oldValues ?? none,
           returns: returns ?? none
         }, { ...batch.normaliser, microBatches })
-        yield* device.run(() => backward(network, valued, result.gradValues, gradients))
+        yield* device.pieces(() => backward(network, valued, result.gradValues, gradients))
         return { loss: result.value, metrics: result.metrics }
-      }),
-      (valued) => Effect.ignore(device.run(() => disposeTensors(valued)))
+      })
     )
   }
   return yield* Learner.update(learner, batch, options, microStep, () => {})

@@ -169,10 +169,11 @@ export const update = Effect.fn("Learner.update")(function*(
     }
     const { adamW, learningRate } = options
     const gradScale = adamW.maxGradNorm === null ? 1 : Math.min(1, adamW.maxGradNorm / (gradNorm + 1e-6))
-    yield* device.run(() => {
+    const step = device.run(() => {
       adam.update(network.parameters, gradients, adamW, learningRate, gradScale)
       onStep()
-    }).pipe(Effect.mapError((error) => {
+    })
+    yield* device.turn(step).pipe(Effect.mapError((error) => {
       learner.broken = true
       return toLearnerError(error)
     }))

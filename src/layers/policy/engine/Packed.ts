@@ -7,6 +7,7 @@ import * as tf from "@tensorflow/tfjs-core"
 import type { ModelConfig } from "../../../domain/ModelConfig.ts"
 import { embedding, finalNorm } from "../../../domain/ModelTensors.ts"
 import * as Ops from "../../device/ops/index.ts"
+import { type Pieces, tidied } from "../../device/pieces.ts"
 import { backwardLayer, forwardLayer } from "./capturedLayers.ts"
 import type { Parameters } from "./Parameters.ts"
 import type { Activations, GradientSink, RopeTables } from "./Transformer.ts"
@@ -64,12 +65,12 @@ const positions = (cuSeqlens: Int32Array): Int32Array => {
  * @category operations
  * @since 0.1.0
  */
-export const packedForward = (
+export function* packedForward(
   { config, parameters, tables }: Network,
   ids: Int32Array,
   cuSeqlens: Int32Array,
   keep: Keep
-): PackedForward => {
+): Pieces<PackedForward> {
   const idTensor = tf.tensor1d(ids, "int32")
   const packing = Ops.packing(cuSeqlens)
   // Clones share the tables' memory: whoever disposes of a forward pass must not dispose of the tables.
@@ -79,12 +80,15 @@ export const packedForward = (
   const layers: Array<Activations | { readonly x: tf.Tensor }> = []
   for (let layer = 0; layer < config.layers; layer++) {
     const input = x
+    yield
     if (keep === "everything") {
-      const { activations, y } = tf.tidy(() => forwardLayer(context, layer, input))
+      const { activations, y } = yield* tidied(() => forwardLayer(context, layer, input))
       layers.push(activations)
       x = y
     } else {
-      x = tf.tidy(() => forwardLayer(context, layer, input).y)
+      x = yield* tidied(function*() {
+        return (yield* forwardLayer(context, layer, input)).y
+      })
       if (keep === "inputs") layers.push({ x: input })
       else input.dispose()
     }
@@ -100,12 +104,12 @@ export const packedForward = (
  * @category operations
  * @since 0.1.0
  */
-export const packedBackward = (
+export function* packedBackward(
   { config, parameters }: Network,
   forward: PackedForward,
   dHidden: tf.Tensor,
   sink: GradientSink
-): void => {
+): Pieces<void> {
   const { angles, ids, last, layers, packing } = forward
   const context = { config, parameters, angles, packing }
   let dx = tf.tidy(() => {
@@ -117,10 +121,11 @@ export const packedBackward = (
     const kept = layers[layer]
     if (kept === undefined) throw new RangeError("the forward pass kept nothing for its gradient")
     const dy = dx
-    dx = tf.tidy(() => {
-      const activations = "normed" in kept ? kept : forwardLayer(context, layer, kept.x).activations
-      return backwardLayer(context, layer, activations, dy, sink)
+    dx = yield* tidied(function*() {
+      const activations = "normed" in kept ? kept : (yield* forwardLayer(context, layer, kept.x)).activations
+      return yield* backwardLayer(context, layer, activations, dy, sink)
     })
+    yield
     dy.dispose()
     const { x, ...others } = kept
     tf.dispose(others)

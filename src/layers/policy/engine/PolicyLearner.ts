@@ -7,9 +7,9 @@ import { Effect } from "effect"
 import type { MiniBatch } from "../../../domain/Batch.ts"
 import { policyLoss, requiredSignals } from "../../../domain/Loss.ts"
 import type { LearnerError, UpdateOptions } from "../../../services/Optimizer.ts"
-import { disposeTensors } from "../../device/tfjs.ts"
+import { held } from "./held.ts"
 import * as Learner from "./Learner.ts"
-import { predict, predictBackward, scatter } from "./Predictions.ts"
+import { headRows, predict, predictBackward, scatter } from "./Predictions.ts"
 import { read } from "./read.ts"
 
 /**
@@ -29,8 +29,10 @@ export const update = Effect.fn("PolicyLearner.update")(function*(
   yield* Learner.requireSignals(batch, requiredSignals(loss))
   const microStep: Learner.MicroStep = (packed, { gradients, keep, microBatches }) => {
     const { ids, lossMask, sequenceOffsets } = packed
-    return Effect.acquireUseRelease(
-      device.run(() => predict(network, { ids, cuSeqlens: sequenceOffsets, mask: lossMask }, temperature, keep)),
+    const atOnce = headRows(device, network)
+    return held(
+      device,
+      () => predict(network, { ids, cuSeqlens: sequenceOffsets, mask: lossMask }, temperature, keep, atOnce),
       Effect.fnUntraced(function*(predicted) {
         const { entropy, logProb } = predicted.result
         const [lp = new Float32Array(), ent = new Float32Array()] = yield* read(device, [logProb, entropy])
@@ -40,12 +42,11 @@ export const update = Effect.fn("PolicyLearner.update")(function*(
           entropy: scatter(predicted.selection, ent, ids.length)
         }, { ...batch.normaliser, microBatches })
         const { gradEntropy, gradLogProbs } = result
-        yield* device.run(() =>
-          predictBackward(network, predicted, gradLogProbs, gradEntropy, temperature, gradients.add)
+        yield* device.pieces(() =>
+          predictBackward(network, predicted, gradLogProbs, gradEntropy, temperature, gradients.add, atOnce)
         )
         return { loss: result.value, metrics: result.metrics }
-      }),
-      (predicted) => Effect.ignore(device.run(() => disposeTensors(predicted)))
+      })
     )
   }
   return yield* Learner.update(learner, batch, options, microStep, onStep)

@@ -5,7 +5,9 @@
  */
 import * as tf from "@tensorflow/tfjs-core"
 import { embedding, outputHead } from "../../../domain/ModelTensors.ts"
+import type { Device } from "../../../services/Device.ts"
 import * as Ops from "../../device/ops/index.ts"
+import { type Pieces, tidied } from "../../device/pieces.ts"
 import { type Keep, type Network, packedBackward, type PackedForward, packedForward } from "./Packed.ts"
 import type { GradientSink } from "./Transformer.ts"
 
@@ -79,26 +81,76 @@ export interface Predicted {
  */
 export const headName = (network: Network): string => network.config.tieWordEmbeddings ? embedding : outputHead
 
+/** Multiplications of the head that one piece of a computation makes on a device that keeps its thread meanwhile. */
+const headWork = 4e9
+
 /**
- * Runs a packed batch. `temperature` divides the logits.
+ * Rows that the head takes at once, so that a thread which computes itself is left now and then.
+ *
+ * @category getters
+ * @since 0.2.0
+ */
+export const headRows = ({ capabilities }: Device["Service"], { config }: Network): number =>
+  capabilities.asynchronous
+    ? Number.POSITIVE_INFINITY
+    : Math.max(1, Math.floor(headWork / (config.vocabularySize * config.hiddenSize)))
+
+/** Ranges of at most `size` rows. */
+const ranges = (rows: number, size: number): ReadonlyArray<readonly [begin: number, size: number]> =>
+  Array.from(
+    { length: Math.ceil(rows / size) },
+    (_, index) => [index * size, Math.min(size, rows - index * size)] as const
+  )
+
+const sliceRows = (x: tf.Tensor, begin: number, size: number): tf.Tensor =>
+  tf.slice(x, [begin, ...x.shape.slice(1).map(() => 0)], [size, ...x.shape.slice(1)])
+
+function* headForward(
+  rows: tf.Tensor,
+  head: tf.Tensor,
+  targets: tf.Tensor,
+  temperature: number,
+  atOnce: number
+): Pieces<Ops.TokenLogProb> {
+  const count = rows.shape[0] ?? 0
+  if (count <= atOnce) return Ops.tokenLogProbForward(rows, head, targets, temperature)
+  const parts: Array<Ops.TokenLogProb> = []
+  for (const [begin, size] of ranges(count, atOnce)) {
+    parts.push(
+      tf.tidy(() =>
+        Ops.tokenLogProbForward(sliceRows(rows, begin, size), head, sliceRows(targets, begin, size), temperature)
+      )
+    )
+    yield
+  }
+  const joined = (key: "logProb" | "entropy" | "lse") => tf.concat(parts.map((part) => part[key]))
+  const whole = { logProb: joined("logProb"), entropy: joined("entropy"), lse: joined("lse") }
+  tf.dispose(parts)
+  return whole
+}
+
+/**
+ * Runs a packed batch. `temperature` divides the logits, of which `atOnce` rows are made at a time.
  *
  * @category operations
  * @since 0.1.0
  */
-export const predict = (
+export function* predict(
   network: Network,
   batch: { readonly ids: Int32Array; readonly cuSeqlens: Int32Array; readonly mask?: ArrayLike<number> | undefined },
   temperature: number,
-  keep: Keep
-): Predicted => {
+  keep: Keep,
+  atOnce = Number.POSITIVE_INFINITY
+): Pieces<Predicted> {
   const selection = select(batch.ids, batch.cuSeqlens, batch.mask)
-  const forward = packedForward(network, batch.ids, batch.cuSeqlens, keep)
+  const forward = yield* packedForward(network, batch.ids, batch.cuSeqlens, keep)
   const targets = tf.tensor1d(selection.targets, "int32")
   const rows = selection.dense
     ? tf.clone(forward.hidden)
     : tf.gather(forward.hidden, tf.tensor1d(selection.rows, "int32"))
   const head = network.parameters.get(headName(network))
-  return { forward, selection, rows, targets, result: Ops.tokenLogProbForward(rows, head, targets, temperature) }
+  const result = yield* headForward(rows, head, targets, temperature, atOnce)
+  return { forward, selection, rows, targets, result }
 }
 
 /**
@@ -125,25 +177,47 @@ const pick = (selection: Selection, values: Float32Array): tf.Tensor =>
  * @category operations
  * @since 0.1.0
  */
-export const predictBackward = (
+export function* predictBackward(
   network: Network,
   predicted: Predicted,
   dLogProbs: Float32Array,
   dEntropy: Float32Array,
   temperature: number,
-  sink: GradientSink
-): void => {
+  sink: GradientSink,
+  atOnce = Number.POSITIVE_INFINITY
+): Pieces<void> {
   const { forward, result, rows, selection, targets } = predicted
   const name = headName(network)
-  const dHidden = tf.tidy(() => {
+  const count = rows.shape[0] ?? 0
+  const dHidden = yield* tidied(function*() {
     const head = network.parameters.get(name)
     const withEntropy = dEntropy.some((d) => d !== 0) ? pick(selection, dEntropy) : undefined
     const d = pick(selection, dLogProbs)
-    const [dRows, dHead] = Ops.tokenLogProbGrad(rows, head, targets, result, d, withEntropy, temperature)
-    sink(name, dHead)
+    const parts: Array<tf.Tensor> = []
+    for (const [begin, size] of ranges(count, Math.min(count, atOnce))) {
+      parts.push(tf.tidy(() => {
+        const part = (x: tf.Tensor) => size === count ? x : sliceRows(x, begin, size)
+        const forward = { logProb: part(result.logProb), entropy: part(result.entropy), lse: part(result.lse) }
+        const dPart = withEntropy === undefined ? undefined : part(withEntropy)
+        const [dRows, dHead] = Ops.tokenLogProbGrad(
+          part(rows),
+          head,
+          part(targets),
+          forward,
+          part(d),
+          dPart,
+          temperature
+        )
+        sink(name, dHead)
+        return dRows
+      }))
+      yield
+    }
+    const [only] = parts
+    const dRows = only !== undefined && parts.length === 1 ? only : tf.concat(parts)
     if (selection.dense) return dRows
     return Ops.embeddingGrad(tf.tensor1d(selection.rows, "int32"), dRows, forward.hidden.shape[0] ?? 0)
   })
-  packedBackward(network, forward, dHidden, sink)
+  yield* packedBackward(network, forward, dHidden, sink)
   dHidden.dispose()
 }

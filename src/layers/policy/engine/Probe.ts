@@ -13,10 +13,11 @@ import { Tokenizer } from "../../../services/Tokenizer.ts"
 import type { ModelLoadError } from "../../model/ModelFileErrors.ts"
 import type { Weights } from "../../model/Weights.ts"
 import * as TokenizerBytes from "../../tokenizer/TokenizerBytes.ts"
+import { held } from "./held.ts"
 import * as Network from "./Network.ts"
 import type { Network as PackedNetwork } from "./Packed.ts"
 import type { ParameterMismatch } from "./ParameterMismatch.ts"
-import { headName, predict, scatter } from "./Predictions.ts"
+import { headName, headRows, predict, scatter } from "./Predictions.ts"
 import { read } from "./read.ts"
 import * as Scheduler from "./Scheduler.ts"
 
@@ -36,27 +37,32 @@ export interface Probe {
 
 const score = Effect.fnUntraced(function*(network: PackedNetwork, ids: Int32Array) {
   const device = yield* Device
-  const [entropy, last, logProb, selection] = yield* device.run(() => {
-    const { forward, result, selection } = predict(
+  function* predicted() {
+    const { forward, result, selection } = yield* predict(
       network,
       { ids, cuSeqlens: Int32Array.of(0, ids.length) },
       1,
-      "nothing"
+      "nothing",
+      headRows(device, network)
     )
     const row = tf.gather(forward.hidden, tf.tensor1d([ids.length - 1], "int32"))
     const last = tf.matMul(row, network.parameters.get(headName(network)), false, true)
-    return [result.entropy, last, result.logProb, selection] as const
-  })
-  const [entropies, logits, logProbs] = yield* Effect.ensuring(
-    read(device, [entropy, last, logProb]),
-    Effect.sync(() => [entropy, last, logProb].forEach((tensor) => tensor.dispose()))
-  )
-  const behindFirst = (values: ArrayLike<number> | undefined) => scatter(selection, values ?? [], ids.length).slice(1)
-  return {
-    lastLogits: Float32Array.from(logits ?? []),
-    tokenLogprobs: behindFirst(logProbs),
-    entropy: behindFirst(entropies)
+    return { tensors: [result.entropy, last, result.logProb], selection }
   }
+  return yield* held(
+    device,
+    predicted,
+    ({ selection, tensors }) =>
+      Effect.map(read(device, tensors), ([entropies, logits, logProbs]) => {
+        const behindFirst = (values: ArrayLike<number> | undefined) =>
+          scatter(selection, values ?? [], ids.length).slice(1)
+        return {
+          lastLogits: Float32Array.from(logits ?? []),
+          tokenLogprobs: behindFirst(logProbs),
+          entropy: behindFirst(entropies)
+        }
+      })
+  )
 })
 
 /**

@@ -19,6 +19,7 @@ import {
 import type { Tokenizer } from "../../../services/Tokenizer.ts"
 import * as CounterRandom from "./CounterRandom.ts"
 import { accept, type Limits, nothing, request, type SessionState, settle } from "./Generating.ts"
+import { held } from "./held.ts"
 import { KvCache } from "./KvCache.ts"
 import type { Network } from "./Packed.ts"
 import { type Plan, plan, release, undo } from "./Planner.ts"
@@ -51,6 +52,12 @@ export interface Scheduler {
   /** Tokens that were computed so far, whoever wrote them. */
   readonly computedTokens: Effect.Effect<number>
 }
+
+/** Sequences that a step serves before anything is known about the pace of a device that keeps its thread meanwhile. */
+const firstSequences = 64
+
+/** Milliseconds that a step may take. */
+const wantedMillis = 1500
 
 const toPolicyError = (error: DeviceError): PolicyError =>
   error._tag === "OutOfDeviceMemory" ? error : new PolicyUnavailable({ reason: error.message })
@@ -97,6 +104,7 @@ export const make = Effect.fn("Scheduler.make")(function*(
   const sessions = new Set<SessionState>()
   const work = yield* Latch.make(false)
   let tokensNow = maxTokens
+  let sequencesNow = device.capabilities.asynchronous ? maxSequences : Math.min(maxSequences, firstSequences)
   let computed = 0
   let broken: PolicyError | undefined
 
@@ -131,27 +139,38 @@ export const make = Effect.fn("Scheduler.make")(function*(
     )
   })
 
-  const compute = Effect.fnUntraced(function*(planned: Plan) {
-    const drawn = yield* device.run(() => {
-      if (planned.copies.length > 0) cache.copy(planned.copies)
-      return step(network, cache, planned.sequences, tokenizer.vocabularySize)
-    })
-    if (drawn === undefined) return undefined
-    const { ids, logProb, modelLogProb } = drawn
-    return yield* Effect.ensuring(
-      read(device, [ids, logProb, modelLogProb]),
-      Effect.sync(() => [ids, logProb, modelLogProb].forEach((tensor) => tensor.dispose()))
-    )
-  })
+  /** A step of decoding may be one call of the device: it serves as many sequences as take a second or two. */
+  const pace = ({ sequences: all }: Plan, milliseconds: number) => {
+    if (all.some(({ ids }) => ids.length > 1)) return
+    const sequences = all.length
+    if (milliseconds > 2 * wantedMillis) {
+      sequencesNow = Math.max(1, Math.min(sequencesNow, Math.floor(sequences * wantedMillis / milliseconds)))
+    } else if (milliseconds < wantedMillis / 2 && sequences >= sequencesNow) {
+      sequencesNow = Math.min(maxSequences, 2 * sequencesNow)
+    }
+  }
 
-  const take = (planned: Plan, drawn: ReadonlyArray<ArrayLike<number>> | undefined) => {
-    const [ids = [], logProbs = [], modelLogProbs = []] = drawn ?? []
+  const compute = (planned: Plan) =>
+    held(
+      device,
+      function*() {
+        const begun = performance.now()
+        if (planned.copies.length > 0) cache.copy(planned.copies)
+        const drawn = yield* step(network, cache, planned.sequences, tokenizer.vocabularySize)
+        pace(planned, performance.now() - begun)
+        return drawn
+      },
+      (drawn) => read(device, drawn === undefined ? [] : [drawn.ids, drawn.logProb, drawn.modelLogProb])
+    )
+
+  const take = (planned: Plan, drawn: ReadonlyArray<ArrayLike<number>>) => {
+    const [ids = [], logProbs = [], modelLogProbs = []] = drawn
     let row = 0
     for (let i = 0; i < planned.sessions.length; i++) {
       const session = planned.sessions[i]
       const sequence = planned.sequences[i]
       if (session === undefined || sequence === undefined) continue
-      const own = sequence.draw === undefined || drawn === undefined ? -1 : row++
+      const own = sequence.draw === undefined ? -1 : row++
       if (!sessions.has(session)) continue
       session.cached += sequence.ids.length
       computed += sequence.ids.length
@@ -171,7 +190,7 @@ export const make = Effect.fn("Scheduler.make")(function*(
 
   const turn = Effect.gen(function*() {
     yield* work.await
-    const planned = plan(sessions, cache, version(), { maxTokens: tokensNow, maxSequences })
+    const planned = plan(sessions, cache, version(), { maxTokens: tokensNow, maxSequences: sequencesNow })
     if (planned.lacking > 0) yield* makeRoom(planned)
     if (planned.sequences.length === 0) {
       undo(planned, cache)

@@ -12,8 +12,9 @@ import {
   PolicyUnavailable,
   type SequenceLogProbs
 } from "../../../services/Policy.ts"
+import { held } from "./held.ts"
 import type { Network } from "./Packed.ts"
-import { predict, scatter } from "./Predictions.ts"
+import { headRows, predict, scatter } from "./Predictions.ts"
 import { read } from "./read.ts"
 
 /** Indices of sequences that are computed together: neighbours in length, as many tokens as `maxTokens` allows. */
@@ -107,16 +108,26 @@ export const logProbs = Effect.fn("Scoring.logProbs")(function*(
   }))
   const compute = Effect.fnUntraced(function*(members: ReadonlyArray<number>) {
     const { cuSeqlens, ids } = packIds(members.map((i) => sequences[i] ?? new Int32Array()))
-    const { entropy, logProb, selection } = yield* device.run(() => {
-      const { result, selection } = predict(network, { ids, cuSeqlens }, options.temperature, "nothing")
+    function* predicted() {
+      const { result, selection } = yield* predict(
+        network,
+        { ids, cuSeqlens },
+        options.temperature,
+        "nothing",
+        headRows(device, network)
+      )
       return { selection, logProb: result.logProb, entropy: result.entropy }
-    })
-    const [lp = new Float32Array(), ent = new Float32Array()] = yield* Effect.ensuring(
-      read(device, [logProb, entropy]),
-      Effect.sync(() => [logProb, entropy].forEach((tensor) => tensor.dispose()))
+    }
+    const [allLogProbs, allEntropy] = yield* held(
+      device,
+      predicted,
+      ({ entropy, logProb, selection }) =>
+        Effect.map(read(device, [logProb, entropy]), ([lp = new Float32Array(), ent = new Float32Array()]) =>
+          [
+            scatter(selection, lp, ids.length),
+            scatter(selection, ent, ids.length)
+          ] as const)
     )
-    const allLogProbs = scatter(selection, lp, ids.length)
-    const allEntropy = scatter(selection, ent, ids.length)
     members.forEach((member, i) => {
       const [begin, end] = [cuSeqlens[i], cuSeqlens[i + 1]]
       results[member]?.logProbs.set(allLogProbs.subarray(begin, end))

@@ -96,13 +96,14 @@ export const restore = Effect.fn("Snapshot.restore")(function*(
   // So it stays where this is interrupted.
   learner.broken = true
   const values = (name: string) => toFloats(blobs[name] ?? new Uint8Array())
-  yield* Effect.forEach(specs, ({ name, shape }) =>
+  const uploaded = Effect.forEach(specs, ({ name, shape }) =>
     device.run(() => {
       network.parameters.upload({ name, shape, data: values(name) })
       if (saved.step === 0) return
       const m = tf.tensor(values(firstMoment(name)), [...shape])
       adam.set(name, { m, v: tf.tensor(values(secondMoment(name)), [...shape]) })
-    }), { discard: true }).pipe(Effect.mapError(toLearnerError))
+    }), { discard: true })
+  yield* Effect.mapError(device.turn(uploaded), toLearnerError)
   if (saved.step === 0) yield* device.run(() => adam.dispose()).pipe(Effect.mapError(toLearnerError))
   adam.step = saved.step
   learner.broken = false

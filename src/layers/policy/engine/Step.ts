@@ -8,6 +8,7 @@ import * as tf from "@tensorflow/tfjs-core"
 import type { ModelConfig } from "../../../domain/ModelConfig.ts"
 import { embedding, finalNorm, outputHead } from "../../../domain/ModelTensors.ts"
 import * as Ops from "../../device/ops/index.ts"
+import { type Pieces, tidied, whole } from "../../device/pieces.ts"
 import { networkKey } from "./capturedLayers.ts"
 import { blockSize, type KvCache, type Window } from "./KvCache.ts"
 import type { Network } from "./Packed.ts"
@@ -82,7 +83,7 @@ const attendUncaptured = (
  * New tokens through all layers: what goes into the last norm, for all of them or for the tokens `wanted` (int32), which
  * are all that the last layer's products need.
  */
-const layers = (
+function* layers(
   { config, parameters, tables }: Network,
   cache: KvCache,
   tokens: {
@@ -92,7 +93,7 @@ const layers = (
     readonly wanted?: tf.Tensor
   },
   attend: Attend
-): tf.Tensor => {
+): Pieces<tf.Tensor> {
   const { ids, positions, slots, wanted } = tokens
   const angles = Ops.rotary(positions, tables.cos, tables.sin)
   let x: tf.Tensor = tf.gather(parameters.get(embedding), ids)
@@ -101,14 +102,16 @@ const layers = (
     const pick = wanted !== undefined && layer === config.layers - 1
       ? (rows: tf.Tensor) => tf.gather(rows, wanted)
       : undefined
-    x = tf.tidy(() =>
-      layerForward(parameters, config, layer, input, angles, (q, k, v) => {
+    x = yield* tidied(function*() {
+      const { y } = yield* layerForward(parameters, config, layer, input, angles, (q, k, v) => {
         const pool = cache.append(layer, k, v, slots)
         const out = attend(layer, q, pool, k, v)
         return { out, residual: out }
-      }, pick).y
-    )
+      }, pick)
+      return y
+    })
     input.dispose()
+    yield
   }
   return x
 }
@@ -193,7 +196,7 @@ const capturedStep = (
     const attend = window === undefined
       ? attendPaged(config, { blockTable: input("blockTable"), tokenSeq: input("tokenSeq"), tokenPos: positions })
       : attendWindow(config, cache, window, input)
-    const x = layers(network, cache, { ids: input("ids"), positions, slots: input("slots") }, attend)
+    const x = whole(layers(network, cache, { ids: input("ids"), positions, slots: input("slots") }, attend))
     const settings = {
       temperature: input("temperature"),
       topK: input("topK"),
@@ -248,12 +251,12 @@ const layoutOf = (sequences: ReadonlyArray<StepSequence>): Layout => {
 }
 
 /** Logits of the rows that draw, if any. */
-const eagerLogits = (
+function* eagerLogits(
   network: Network,
   cache: KvCache,
   sequences: ReadonlyArray<StepSequence>,
   layout: Layout
-): tf.Tensor | undefined => {
+): Pieces<tf.Tensor | undefined> {
   const { decoding, ids, last, slots, tokenPos } = layout
   const inputs = {
     ids: tf.tensor1d(ids, "int32"),
@@ -265,7 +268,7 @@ const eagerLogits = (
     : attendPaged(network.config, Ops.paged(layout, blockSize))
   const some = last.length > 0 && last.length < ids.length
   const wanted = some ? { wanted: tf.tensor1d([...last], "int32") } : {}
-  const x = layers(network, cache, { ...inputs, ...wanted }, attend)
+  const x = yield* layers(network, cache, { ...inputs, ...wanted }, attend)
   return last.length === 0 ? undefined : logits(network, x)
 }
 
@@ -279,7 +282,7 @@ export const nextLogits = (
   network: Network,
   cache: KvCache,
   sequences: ReadonlyArray<StepSequence>
-): tf.Tensor | undefined => eagerLogits(network, cache, sequences, layoutOf(sequences))
+): tf.Tensor | undefined => whole(eagerLogits(network, cache, sequences, layoutOf(sequences)))
 
 /**
  * Runs a step, decoding sequences first, and returns the tokens drawn in the order of the sequences that draw, all of them
@@ -288,19 +291,19 @@ export const nextLogits = (
  * @category operations
  * @since 0.1.0
  */
-export const step = (
+export function* step(
   network: Network,
   cache: KvCache,
   sequences: ReadonlyArray<StepSequence>,
   vocabulary: number = network.config.vocabularySize
-): Ops.Sampled | undefined => {
+): Pieces<Ops.Sampled | undefined> {
   const layout = layoutOf(sequences)
   const { decoding, draws } = layout
   const capturing = Ops.capturingBackend()
   if (capturing !== undefined && decoding && draws.length === sequences.length) {
     return capturedStep(network, cache, capturing, sequences, layout, vocabulary)
   }
-  const next = eagerLogits(network, cache, sequences, layout)
+  const next = yield* eagerLogits(network, cache, sequences, layout)
   if (next === undefined) return undefined
   const settings = samplingRows(draws, draws.length)
   return Ops.within(next, vocabulary, (known) => Ops.sample(known, settings))

@@ -19,6 +19,7 @@ import {
 import { layerTensor } from "../../../domain/ModelTensors.ts"
 import { attentionFactor, inverseFrequencies } from "../../../domain/Rope.ts"
 import * as Ops from "../../device/ops/index.ts"
+import type { Pieces } from "../../device/pieces.ts"
 import type { Parameters } from "./Parameters.ts"
 
 /**
@@ -92,13 +93,13 @@ const identity = (rows: tf.Tensor): tf.Tensor => rows
 const perHead = (x: tf.Tensor, heads: number, dim: number): tf.Tensor => tf.reshape(x, [-1, heads, dim])
 
 /**
- * One layer. `attend` is causal attention, over the batch itself in training and through the cache in generation; only
+ * One layer, in pieces. `attend` is causal attention, over the batch itself in training and through the cache in generation; only
  * in training is its residual of use. Where only some tokens' output is wanted, `wanted` picks their rows behind attention.
  *
  * @category operations
  * @since 0.1.0
  */
-export const layerForward = (
+export function* layerForward(
   parameters: Parameters,
   config: ModelConfig,
   layer: number,
@@ -106,7 +107,7 @@ export const layerForward = (
   angles: Ops.Rotary,
   attend: (q: tf.Tensor, k: tf.Tensor, v: tf.Tensor) => Ops.Attention,
   wanted: (rows: tf.Tensor) => tf.Tensor = identity
-): { readonly y: tf.Tensor; readonly activations: Activations } => {
+): Pieces<{ readonly y: tf.Tensor; readonly activations: Activations }> {
   const { headDim, heads, keyValueHeads, rmsNormEps } = config
   const weight = (name: string) => parameters.get(layerTensor(layer, name))
   const biased = queryKeyValueBias(config)
@@ -118,26 +119,32 @@ export const layerForward = (
     )
   const normed = Ops.rmsNormForward(x, weight("input_layernorm.weight"), rmsNormEps)
   const rawQ = project("q_proj", heads)
+  yield
   const rawK = project("k_proj", keyValueHeads)
   const v = project("v_proj", keyValueHeads)
+  yield
   const normalize = (raw: tf.Tensor, width: number, name: string) =>
     perHead(Ops.rmsNormForward(tf.reshape(raw, [-1, headDim]), weight(name), rmsNormEps), width, headDim)
   const ownNorm = queryKeyNorm(config)
   const q = Ops.ropeForward(ownNorm ? normalize(rawQ, heads, "self_attn.q_norm.weight") : rawQ, angles)
   const k = Ops.ropeForward(ownNorm ? normalize(rawK, keyValueHeads, "self_attn.k_norm.weight") : rawK, angles)
   const attention = attend(q, k, v)
+  yield
   const middle = Ops.matMulAdd(
     outputBias(config) ? tf.add(wanted(x), weight("self_attn.o_proj.bias")) : wanted(x),
     wanted(tf.reshape(attention.out, [-1, heads * headDim])),
     weight("self_attn.o_proj.weight"),
     true
   )
+  yield
   const middleNormed = Ops.rmsNormForward(middle, weight("post_attention_layernorm.weight"), rmsNormEps)
   const mlp = mlpBias(config)
   const widen = (name: string) =>
     linear(middleNormed, weight(`mlp.${name}.weight`), mlp ? weight(`mlp.${name}.bias`) : undefined)
   const gate = widen("gate_proj")
+  yield
   const up = widen("up_proj")
+  yield
   const activated = Ops.swiGluForward(gate, up)
   const y = Ops.matMulAdd(
     mlp ? tf.add(middle, weight("mlp.down_proj.bias")) : middle,
@@ -163,7 +170,7 @@ export type GradientSink = (name: string, gradient: tf.Tensor) => void
  * @category operations
  * @since 0.1.0
  */
-export const layerBackward = (
+export function* layerBackward(
   parameters: Parameters,
   config: ModelConfig,
   layer: number,
@@ -172,7 +179,7 @@ export const layerBackward = (
   packing: Ops.Packing,
   dy: tf.Tensor,
   sink: GradientSink
-): tf.Tensor => {
+): Pieces<tf.Tensor> {
   const { headDim, heads, rmsNormEps } = config
   const { activated, attention, gate, k, middle, middleNormed, normed, q, raw, up, v, x } = activations
   const weight = (name: string) => parameters.get(layerTensor(layer, name))
@@ -198,11 +205,15 @@ export const layerBackward = (
   const mlp = mlpBias(config)
   const dActivated = linearBackward("mlp.down_proj", activated, dy, mlp)
   const [dGate, dUp] = Ops.swiGluGrad(gate, up, dActivated)
+  yield
   const dThroughGate = linearBackward("mlp.gate_proj", middleNormed, dGate, mlp)
+  yield
   const dMiddleNormed = linearBackward("mlp.up_proj", middleNormed, dUp, mlp, dThroughGate)
+  yield
   const dMiddle = normBackward("post_attention_layernorm.weight", middle, dMiddleNormed, dy)
   const mixed = tf.reshape(attention.out, [-1, heads * headDim])
   const dMixed = linearBackward("self_attn.o_proj", mixed, dMiddle, outputBias(config))
+  yield
   const [dq, dk, dv] = Ops.attentionGrad(
     q,
     k,
@@ -212,6 +223,7 @@ export const layerBackward = (
     packing,
     attentionScale(config)
   )
+  yield
   const turnBack = (name: string, d: tf.Tensor, input: tf.Tensor | undefined): tf.Tensor => {
     const straight = Ops.ropeForward(d, angles, true)
     if (input === undefined) return straight
@@ -223,7 +235,10 @@ export const layerBackward = (
   const dQuery = flatten(turnBack("self_attn.q_norm.weight", dq, raw?.q))
   const dKey = flatten(turnBack("self_attn.k_norm.weight", dk, raw?.k))
   const dThroughQuery = linearBackward("self_attn.q_proj", normed, dQuery, biased)
+  yield
   const dThroughKey = linearBackward("self_attn.k_proj", normed, dKey, biased, dThroughQuery)
+  yield
   const dNormed = linearBackward("self_attn.v_proj", normed, flatten(dv), biased, dThroughKey)
+  yield
   return normBackward("input_layernorm.weight", x, dNormed, dMiddle)
 }

@@ -8,6 +8,7 @@ import type * as tf from "@tensorflow/tfjs-core"
 import { mlpBias, type ModelConfig, outputBias, queryKeyNorm, queryKeyValueBias } from "../../../domain/ModelConfig.ts"
 import { layerTensor, layerTensors } from "../../../domain/ModelTensors.ts"
 import * as Ops from "../../device/ops/index.ts"
+import { type Pieces, whole } from "../../device/pieces.ts"
 import type { Parameters } from "./Parameters.ts"
 import { type Activations, attentionScale, type GradientSink, layerBackward, layerForward } from "./Transformer.ts"
 
@@ -101,11 +102,11 @@ const fromList = (x: tf.Tensor, list: ReadonlyArray<tf.Tensor>): Activations => 
  * @category operations
  * @since 0.1.0
  */
-export const forwardLayer = (
+export function* forwardLayer(
   context: LayerContext,
   layer: number,
   x: tf.Tensor
-): { readonly y: tf.Tensor; readonly activations: Activations } => {
+): Pieces<{ readonly y: tf.Tensor; readonly activations: Activations }> {
   const { angles, config, packing, parameters } = context
   const compute = () =>
     layerForward(
@@ -117,10 +118,10 @@ export const forwardLayer = (
       (q, k, v) => Ops.attentionForward(q, k, v, packing, attentionScale(config))
     )
   const capturing = Ops.adaptingBackend()
-  if (capturing === undefined) return compute()
+  if (capturing === undefined) return yield* compute()
   const state = [x, ...weightsOf(context, layer), ...contextTensors(context)]
   const results = capturing.captured(keyOf("forward", context), {}, state, () => {
-    const { activations, y } = compute()
+    const { activations, y } = whole(compute())
     return [y, ...toList(activations)]
   })
   return { y: Ops.output(results, 0), activations: fromList(x, results.slice(1)) }
@@ -132,18 +133,18 @@ export const forwardLayer = (
  * @category operations
  * @since 0.1.0
  */
-export const backwardLayer = (
+export function* backwardLayer(
   context: LayerContext,
   layer: number,
   activations: Activations,
   dy: tf.Tensor,
   sink: GradientSink
-): tf.Tensor => {
+): Pieces<tf.Tensor> {
   const { angles, config, packing, parameters } = context
   const compute = (give: GradientSink) =>
     layerBackward(parameters, config, layer, activations, angles, packing, dy, give)
   const capturing = Ops.adaptingBackend()
-  if (capturing === undefined) return compute(sink)
+  if (capturing === undefined) return yield* compute(sink)
   const names = weightNames(config).map((name) => layerTensor(layer, name))
   const state = [
     dy,
@@ -154,7 +155,7 @@ export const backwardLayer = (
   ]
   const results = capturing.captured(keyOf("backward", context), {}, state, () => {
     const gradients = new Map<string, tf.Tensor>()
-    const dx = compute((name, gradient) => gradients.set(name, gradient))
+    const dx = whole(compute((name, gradient) => gradients.set(name, gradient)))
     return [dx, ...names.flatMap((name) => gradients.get(name) ?? [])]
   })
   names.forEach((name, i) => sink(name, Ops.output(results, i + 1)))

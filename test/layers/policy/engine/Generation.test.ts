@@ -5,6 +5,7 @@ import { Effect, Exit, Fiber, Scope } from "effect"
 import { ModelConfig } from "../../../../src/domain/ModelConfig.ts"
 import { embedding, outputHead } from "../../../../src/domain/ModelTensors.ts"
 import { greedy, onPolicy, type Sampling } from "../../../../src/domain/Sampling.ts"
+import { whole } from "../../../../src/layers/device/pieces.ts"
 import * as Pretrained from "../../../../src/layers/model/Pretrained.ts"
 import * as Weights from "../../../../src/layers/model/Weights.ts"
 import * as CounterRandom from "../../../../src/layers/policy/engine/CounterRandom.ts"
@@ -111,7 +112,7 @@ for (const device of devices) {
         for (let i = 0; i < count; i++) {
           const logits = yield* run(() => {
             const ids = Int32Array.from(context)
-            const { hidden } = packedForward(network, ids, Int32Array.of(0, ids.length), "nothing")
+            const { hidden } = whole(packedForward(network, ids, Int32Array.of(0, ids.length), "nothing"))
             const last = tf.matMul(tf.slice(hidden, [ids.length - 1, 0], [1, -1]), head, false, true)
             return Array.from(last.dataSync())
           })
