@@ -8,6 +8,7 @@ import { Command } from "effect/cli"
 import { HttpServer } from "effect/http"
 import { plural } from "../domain/Plural.ts"
 import * as RetrieverBatching from "../layers/retriever/RetrieverBatching.ts"
+import * as FairScheduler from "../programs/FairScheduler.ts"
 import * as RetrievalMcp from "../programs/RetrievalMcp.ts"
 import * as RetrievalServer from "../programs/RetrievalServer.ts"
 import { Retriever } from "../services/Retriever.ts"
@@ -58,6 +59,11 @@ export const serve = Command.make("serve", {
     Flag.withSchema(natural),
     Flag.withDescription("Queries in one request"),
     Flag.withDefault(8192)
+  ),
+  maxPassages: Flag.Int("max-passages").pipe(
+    Flag.withSchema(natural),
+    Flag.withDescription("Passages that the queries of one request may ask for together"),
+    Flag.withDefault(1 << 18)
   ),
   maxBody: Flag.Int("max-body").pipe(
     Flag.withSchema(natural),
@@ -147,6 +153,7 @@ export const serve = Command.make("serve", {
       RetrievalServer.layer({
         defaultTopK: input.topK,
         maxQueries: input.maxQueries,
+        maxPassages: input.maxPassages,
         maxPending: input.maxPending,
         maxBodyBytes: input.maxBody,
         maxBytesAtOnce: input.maxBytesAtOnce,
@@ -175,7 +182,8 @@ export const serve = Command.make("serve", {
       Layer.provide(retriever)
     )
     return yield* Layer.launch(server)
-  }).pipe(Effect.scoped)).pipe(
+    // whatever is searched, other requests have their turn
+  }).pipe(Effect.scoped, Effect.provide(FairScheduler.layer))).pipe(
     Command.withDescription(
       "Serve a corpus, an index or another server behind POST /retrieve, as Search-R1's and SkyRL's clients want it; also GET /health, /metrics and /openapi.json."
     ),

@@ -11,7 +11,8 @@ interface Context {
   readonly source?: string
 }
 
-const integer = /^-?\d+$/
+/** Nobody counts further; to read a million digits exactly takes seconds. */
+const integer = /^-?\d{1,2000}$/
 
 /** What stands for a number that JSON does not have while the rest is read. */
 const placeholder = "\u0000number:"
@@ -60,7 +61,7 @@ const attempt = (text: string): Result.Result<unknown, unknown> =>
   })
 
 /**
- * The value of a JSON text: what `JSON.parse` gives, except that an integer which a number would round is a `bigint`, and
+ * The value of a JSON text: what `JSON.parse` gives, except that an integer of up to 2,000 digits which a number would round is a `bigint`, and
  * that `NaN`, `Infinity` and `-Infinity`, which Python's `json.dumps` writes, are the numbers that they are. Only texts with
  * a number beyond 2^53 or with such words are read twice. The failure says where the text is no JSON and why; `from` is where
  * it begins within a file.

@@ -32,7 +32,8 @@ type Expected = "value" | "valueOrEnd" | "key" | "keyOrEnd" | "colon" | "separat
 const space = /[ \t\n\r]*/y
 const number = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y
 const word = /[A-Za-z_$][\w$]*/y
-const escape = /\\(?:["\\/bfnrt]|u[\da-fA-F]{4})/y
+const shortEscapes = "\"\\/bfnrt"
+const escape = /\\u[\da-fA-F]{4}/y
 
 const literals: ReadonlySet<string> = new Set(["true", "false", "null", "NaN", "Infinity"])
 
@@ -54,6 +55,9 @@ const matched = (pattern: RegExp, text: string, at: number): string => {
   pattern.lastIndex = at
   return pattern.exec(text)?.[0] ?? ""
 }
+
+/** As much of a word as a message can hold. */
+const excerpt = (text: string): string => text.length <= 60 ? text : `${text.slice(0, 60)}…`
 
 const shown = (sign: string): string =>
   sign === "\"" ?
@@ -85,6 +89,10 @@ const stringEnd = (text: string, start: number): number | { readonly at: number;
         : { at, reason: `a control character within a text is written ${code === 9 ? "\\t" : "\\u00…"}` }
     }
     if (code === 92) {
+      if (shortEscapes.includes(text[at + 1] ?? " ")) {
+        at += 1
+        continue
+      }
       const found = matched(escape, text, at)
       if (found === "" && at + 1 < text.length) {
         return { at, reason: `\\${text.slice(at + 1, at + 2)} is no escape; a backslash is written \\\\` }
@@ -102,7 +110,7 @@ const scan = (text: string): { readonly at: number; readonly reason: string } | 
   let at = 0
   let comma = -1
   for (;;) {
-    at += matched(space, text, at).length
+    if (text.charCodeAt(at) <= 32) at += matched(space, text, at).length
     const inside = open.at(-1)
     if (at >= text.length) {
       if (expected === "separator" && inside === undefined) return undefined
@@ -181,7 +189,7 @@ const scan = (text: string): { readonly at: number; readonly reason: string } | 
           if (/[\w.+-]/.test(text[at] ?? "")) {
             return {
               at: at - digits.length,
-              reason: `this is no number that JSON knows: ${matched(/[\w.+-]*/y, text, at - digits.length)}`
+              reason: `this is no number that JSON knows: ${excerpt(matched(/[\w.+-]*/y, text, at - digits.length))}`
             }
           }
           expected = "separator"
@@ -196,7 +204,7 @@ const scan = (text: string): { readonly at: number; readonly reason: string } | 
               ? `${name} is written ${instead}`
               : name === "" || sign === "-"
               ? unexpected(text, at, "a value")
-              : `text stands in double quotes, and ${name} does not`
+              : `text stands in double quotes, and ${excerpt(name)} does not`
           }
         }
         at += name.length + (sign === "-" ? 1 : 0)
@@ -217,11 +225,16 @@ export const find = (text: string, from: Place = { line: 1, column: 1 }): Flaw |
   const begin = text.startsWith("\uFEFF") ? 1 : 0
   const found = scan(begin === 0 ? text : text.slice(1))
   if (found === undefined) return undefined
-  const before = text.slice(begin, begin + found.at).split("\n")
-  const last = before.at(-1) ?? ""
+  let lines = 0
+  let start = begin
+  for (let at = begin; at < begin + found.at; at++) {
+    if (text.charCodeAt(at) !== 10) continue
+    lines += 1
+    start = at + 1
+  }
   return {
-    line: from.line + before.length - 1,
-    column: (before.length === 1 ? from.column : 1) + last.length,
+    line: from.line + lines,
+    column: (lines === 0 ? from.column : 1) + begin + found.at - start,
     reason: found.reason
   }
 }

@@ -21,6 +21,8 @@ export interface Limits {
   readonly maxTopK: number
   /** Queries in one request. */
   readonly maxQueries: number
+  /** Passages that all queries of one request may ask for together. */
+  readonly maxPassages: number
 }
 
 /**
@@ -94,6 +96,14 @@ export const decodeRetrieve = (json: unknown, limits: Limits): Result.Result<Ret
     const queries = yield* queriesOf(json, limits)
     const topK = yield* topKOf(json, "topk", limits)
     const returnScores = yield* flagOf(json, "return_scores")
+    if (queries.length * topK > limits.maxPassages) {
+      return yield* Result.fail<Problem>({
+        status: 413,
+        field: "topk",
+        message: `${queries.length} queries for ${topK} passages each are more than ${limits.maxPassages} passages: ` +
+          "send fewer queries in a request, or ask for fewer passages"
+      })
+    }
     return { queries, topK, returnScores }
   })
 }
@@ -102,23 +112,28 @@ export const decodeRetrieve = (json: unknown, limits: Limits): Result.Result<Ret
 const encodeDocument = (document: Document) => ({ id: document.id, contents: contents(document) })
 
 /**
- * The body that answers `POST /retrieve`: with scores a list of `{document, score}` for each query, without a list of
- * documents (which the reference means to send, quirk Q40).
+ * A query's part of the body that answers `POST /retrieve`: with scores a list of `{document, score}`, without a list of
+ * documents (which the reference means to send, quirk Q40). {@link encodeResult} puts the parts together.
  *
  * @category encoding
  * @since 0.1.0
  */
-export const encodeRetrieve = (
-  results: ReadonlyArray<ReadonlyArray<ScoredDocument>>,
-  returnScores: boolean
-): string =>
-  JSON.stringify({
-    result: results.map((hits) =>
-      returnScores
-        ? hits.map((hit) => ({ document: encodeDocument(hit), score: hit.score }))
-        : hits.map(encodeDocument)
-    )
-  })
+export const encodeHits = (hits: ReadonlyArray<ScoredDocument>, returnScores: boolean): string =>
+  JSON.stringify(
+    returnScores ? hits.map((hit) => ({ document: encodeDocument(hit), score: hit.score })) : hits.map(encodeDocument)
+  )
+
+/**
+ * The body of an answer in pieces, of the parts of its queries.
+ *
+ * @category encoding
+ * @since 0.2.0
+ */
+export const encodeResult = (parts: ReadonlyArray<string>): ReadonlyArray<string> => [
+  "{\"result\":[",
+  ...parts.map((part, at) => at === 0 ? part : `,${part}`),
+  "]}"
+]
 
 /**
  * An error in FastAPI's form: `{"detail": [{"loc", "msg", "type"}]}`.
@@ -195,14 +210,12 @@ export const decodeRerank = (json: unknown, limits: Limits): Result.Result<Reran
 export const titledText = (document: Document): string => `(Title: ${document.title}) ${document.text}`
 
 /**
- * The body that answers `POST /rerank`: strings, best first, with scores as `{document, score}`.
+ * A query's part of the body that answers `POST /rerank`: strings, best first, with scores as `{document, score}`.
  *
  * @category encoding
  * @since 0.1.0
  */
-export const encodeRerank = (results: ReadonlyArray<ReadonlyArray<ScoredDocument>>, returnScores: boolean): string =>
-  JSON.stringify({
-    result: results.map((hits) =>
-      returnScores ? hits.map((hit) => ({ document: titledText(hit), score: hit.score })) : hits.map(titledText)
-    )
-  })
+export const encodeReranked = (hits: ReadonlyArray<ScoredDocument>, returnScores: boolean): string =>
+  JSON.stringify(
+    returnScores ? hits.map((hit) => ({ document: titledText(hit), score: hit.score })) : hits.map(titledText)
+  )

@@ -22,14 +22,31 @@ export const mostCharacters = 8192
  */
 export const mostTerms = 1024
 
+const cut = (text: string, length: number): string => text.slice(0, length).replace(/[\uD800-\uDBFF]$/, "")
+
+/** Some characters stand for up to eighteen others, which is how analyzers read them. */
+const written = (text: string): number => /^[\0-\x7F]*$/.test(text) ? text.length : text.normalize("NFKC").length
+
 /**
- * The part of a query that is read; no character is cut in two.
+ * The part of a query that is read: so many characters at most, also of the ones that ligatures and their like stand for. No
+ * character is cut in two.
  *
  * @category operations
  * @since 0.2.0
  */
-export const beginning = (query: string): string =>
-  query.length <= mostCharacters ? query : query.slice(0, mostCharacters).replace(/[\uD800-\uDBFF]$/, "")
+export const beginning = (query: string): string => {
+  const first = query.length <= mostCharacters ? query : cut(query, mostCharacters)
+  // none stands for more
+  if (18 * first.length <= mostCharacters || written(first) <= mostCharacters) return first
+  let fits = Math.floor(mostCharacters / 18)
+  let tooLong = first.length
+  while (tooLong - fits > 1) {
+    const middle = Math.floor((fits + tooLong) / 2)
+    if (written(cut(first, middle)) <= mostCharacters) fits = middle
+    else tooLong = middle
+  }
+  return cut(first, fits)
+}
 
 /**
  * The terms of a query that an engine would search, and those of them that it does.
@@ -88,10 +105,9 @@ const number = (value: number): string => value.toLocaleString("en-US")
  */
 export const leftOut = (query: string, count: CountTerms | undefined): string | undefined => {
   const { all, searched } = count?.(query) ?? none
+  const read = beginning(query).length
   const parts = [
-    ...(query.length > mostCharacters
-      ? [`of ${plural(query.length, "character")} the first ${number(mostCharacters)} are read`]
-      : []),
+    ...(read < query.length ? [`of ${plural(query.length, "character")} the first ${number(read)} are read`] : []),
     ...(searched < all ? [`of ${plural(all, "term")} the first ${number(searched)} are searched`] : [])
   ]
   return parts.length === 0 ? undefined : parts.join(", ")

@@ -6,12 +6,13 @@
 import { Cause, Clock, type Duration, Effect, Layer, Metric, Option, Result } from "effect"
 import { HttpServer, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { PrometheusMetrics } from "effect/observability"
+import type { ScoredDocument } from "../domain/Document.ts"
 import * as Json from "../domain/Json.ts"
 import * as Wire from "../domain/RetrievalWire.ts"
 import { Reranker } from "../services/Reranker.ts"
 import { Retriever, type RetrieverError } from "../services/Retriever.ts"
 import { Admission } from "./retrievalServer/Admission.ts"
-import { json, refusal, statusOf } from "./retrievalServer/answers.ts"
+import { inParts, json, refusal, statusOf } from "./retrievalServer/answers.ts"
 import { Ending } from "./retrievalServer/Ending.ts"
 import { openApi } from "./retrievalServer/openApi.ts"
 import * as RequestBody from "./retrievalServer/requestBody.ts"
@@ -44,6 +45,8 @@ export interface Options {
   readonly maxTopK?: number | undefined
   /** Queries in one request. Default 8,192. */
   readonly maxQueries?: number | undefined
+  /** Passages that the queries of one request may ask for together. Default 262,144. */
+  readonly maxPassages?: number | undefined
   /** Bytes of a request. Default 16 MiB. */
   readonly maxBodyBytes?: number | undefined
   /** Queries that wait or are being answered at once; what goes beyond is refused with 429. Default 16,384. */
@@ -97,7 +100,8 @@ const make = (
   const limits: Wire.Limits = {
     defaultTopK: options.defaultTopK ?? 3,
     maxTopK: options.maxTopK ?? 1000,
-    maxQueries: options.maxQueries ?? 8192
+    maxQueries: options.maxQueries ?? 8192,
+    maxPassages: options.maxPassages ?? 1 << 18
   }
   const readBody = RequestBody.make({
     maxBytes: options.maxBodyBytes ?? 1 << 24,
@@ -106,17 +110,17 @@ const make = (
   })
   const admission = new Admission(options.maxPending ?? 16_384)
   /** Answers `queries` queries with `work`, or refuses them when too many wait. */
-  const admitted = Effect.fnUntraced(function*(queries: number, work: Effect.Effect<string, RetrieverError>) {
+  const admitted = Effect.fnUntraced(function*(
+    queries: number,
+    work: Effect.Effect<HttpServerResponse.HttpServerResponse, RetrieverError>
+  ) {
     if (!admission.admit(queries)) {
       return refusal("Too many queries are waiting", 429, { "retry-after": String(admission.retryAfterSeconds()) })
     }
     yield* Metric.update(pendingQueries, admission.pending)
     const started = yield* Clock.currentTimeMillis
     return yield* work.pipe(
-      Effect.match({
-        onSuccess: (body) => json(body),
-        onFailure: (error) => refusal(error.message, statusOf(error))
-      }),
+      Effect.catch((error) => Effect.succeed(refusal(error.message, statusOf(error)))),
       Effect.ensuring(Effect.gen(function*() {
         admission.release(queries, ((yield* Clock.currentTimeMillis) - started) / 1000)
         yield* Metric.update(queriesTotal, queries)
@@ -129,7 +133,10 @@ const make = (
     Effect.flatMap(
       admitted(
         queries.length,
-        Effect.map(retriever.searchMany(queries, { topK }), (results) => Wire.encodeRetrieve(results, returnScores))
+        Effect.flatMap(
+          retriever.searchMany(queries, { topK }),
+          inParts((hits) => Wire.encodeHits(hits, returnScores))
+        )
       ),
       warned(queries, retriever.countTerms)
     )
@@ -137,17 +144,16 @@ const make = (
   const rerank = (reranker: Reranker["Service"]) => ({ documents, queries, returnScores, topK }: Wire.RerankRequest) =>
     admitted(
       queries.length,
-      Effect.map(
+      Effect.flatMap(
         reranker.scores(queries.map((query, index) => ({ query, documents: documents[index] ?? [] }))),
         (scores) =>
-          Wire.encodeRerank(
+          inParts((hits: ReadonlyArray<ScoredDocument>) => Wire.encodeReranked(hits, returnScores))(
             documents.map((passages, index) =>
               passages
                 .map((passage, at) => ({ ...passage, score: scores[index]?.[at] ?? 0 }))
                 .toSorted((a, b) => b.score - a.score)
                 .slice(0, topK)
-            ),
-            returnScores
+            )
           )
       )
     )

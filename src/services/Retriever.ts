@@ -186,7 +186,8 @@ export interface SearchOptions {
   readonly topK: number
 }
 
-const isLong = (query: string): boolean => query.length > SearchQuery.mostCharacters
+/** Characters stand for up to eighteen others. */
+const isLong = (query: string): boolean => 18 * query.length > SearchQuery.mostCharacters
 
 /** No engine leaves anything out of shorter ones. */
 const longestShort = 128

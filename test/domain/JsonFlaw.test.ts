@@ -17,6 +17,13 @@ const found = (text: string) => {
 }
 
 describe("the flaw of a text that is no JSON", () => {
+  it("is told in a short message, whatever the text", () => {
+    for (const text of ["x".repeat(100_000), `1${"x".repeat(100_000)}`, "[".repeat(100_000), "\"".repeat(9)]) {
+      assert.isBelow(found(text).length, 200)
+    }
+    assert.strictEqual(found(`${"\n".repeat(70_000)}  x`), "70001:3: text stands in double quotes, and x does not")
+  })
+
   const cases: ReadonlyArray<readonly [text: string, expected: string]> = [
     ["", "1:1: a value is missing"],
     ["{\n  \"a\": 1\n", "3:1: the text ends before its { is closed with }"],

@@ -65,6 +65,37 @@ for (const dialect of ["search-r1", "skyrl"] as const) {
 }
 
 describe("RetrievalServer", () => {
+  it.live("bounds the values of a body and the passages of an answer, and sends large answers whole", () =>
+    live(Effect.gen(function*() {
+      const url = yield* start(memory)
+      // commas and brackets within texts are none, wherever the text is cut while it is looked at
+      const text = "\\\",[{".repeat(300_000)
+      const texts = yield* post(url, JSON.stringify({ queries: ["herring", text], topk: 1 }))
+      assert.strictEqual(texts.status, 200)
+      const values = yield* post(url, `{"queries":["herring"],"x":[${"0,".repeat(140_000)}0]}`)
+      assert.strictEqual(values.status, 413)
+      assert.include(values.text, "more than 131072 values")
+      const many = Array.from({ length: 300 }, () => "herring")
+      const refused = yield* post(url, JSON.stringify({ queries: many, topk: 1000 }))
+      assert.strictEqual(refused.status, 413)
+      assert.include(refused.text, "300 queries for 1000 passages each are more than 262144 passages")
+      const documents = Array.from(
+        { length: 3 },
+        (_, row) => ({ id: `${row}`, title: "é", text: "herring ".repeat(2000) })
+      )
+      const large = yield* start(RetrieverMemory.layer({ documents }))
+      const answer = yield* post(large, JSON.stringify({ queries: many.slice(0, 40), topk: 3 }))
+      assert.strictEqual(answer.status, 200)
+      assert.include(answer.headers["content-type"], "application/json")
+      const { result } = JSON.parse(answer.text)
+      assert.lengthOf(result, 40)
+      for (const hits of result) {
+        assert.deepStrictEqual(hits, documents.map(({ id, text, title }) => ({ id, contents: `${title}\n${text}` })))
+      }
+      const none = yield* post(url, JSON.stringify({ queries: [], topk: 3 }))
+      assert.deepStrictEqual(JSON.parse(none.text), { result: [] })
+    })))
+
   it.live("tells the client in a header what of its queries was not searched", () =>
     live(Effect.gen(function*() {
       const words = Array.from({ length: 1100 }, (_, number) => `w${number}q`).join(" ")

@@ -3,6 +3,7 @@
  *
  * @since 0.2.0
  */
+import { Effect, Stream } from "effect"
 import { HttpServerResponse } from "effect/http"
 import * as Wire from "../../domain/RetrievalWire.ts"
 import type { RetrieverError } from "../../services/Retriever.ts"
@@ -17,6 +18,32 @@ export const json = (
   headers: Readonly<Record<string, string>> = {}
 ): HttpServerResponse.HttpServerResponse =>
   HttpServerResponse.text(body, { status, contentType: "application/json", headers })
+
+const encoder = new TextEncoder()
+
+/** Larger answers are sent piece by piece. */
+const largestWhole = 1 << 20
+
+/**
+ * The answer to several queries. Other requests have their turn between two of them.
+ *
+ * @category constructors
+ * @since 0.2.0
+ */
+export const inParts = <A>(encode: (hits: A) => string) =>
+  Effect.fnUntraced(function*(results: ReadonlyArray<A>) {
+    const parts = yield* Effect.forEach(results, (hits) => Effect.sync(() => encode(hits)))
+    const pieces = Wire.encodeResult(parts)
+    return pieces.reduce((sum, { length }) => sum + length, 0) <= largestWhole
+      ? json(pieces.join(""))
+      : HttpServerResponse.stream(
+        Stream.fromIterable(pieces).pipe(
+          Stream.rechunk(64),
+          Stream.mapArray((texts) => [encoder.encode(texts.join(""))])
+        ),
+        { contentType: "application/json" }
+      )
+  })
 
 /**
  * An error without a field, in FastAPI's form.

@@ -29,6 +29,38 @@ const decode = (bytes: ArrayBuffer): Result.Result<string, HttpServerResponse.Ht
     catch: () => refusal("The body is not UTF-8", 400)
   })
 
+/** Values that the JSON of a body holds at most: they take time to read, and a text of any length next to none. */
+const mostValues = 1 << 17
+
+/** Bytes that are looked at before others have their turn. */
+const stride = 1 << 20
+
+/** Whether there are more values than may be: each begins behind a bracket or a comma outside of texts. */
+const holdsTooMany = Effect.fnUntraced(function*(body: ArrayBuffer) {
+  // fewer bytes cannot hold them
+  if (body.byteLength <= mostValues) return false
+  const bytes = new Uint8Array(body)
+  let values = 0
+  let inText = false
+  let at = 0
+  for (;;) {
+    const isOver = yield* Effect.sync(() => {
+      const end = Math.min(bytes.length, at + stride)
+      for (; at < end; at++) {
+        const byte = bytes[at]
+        if (inText) {
+          if (byte === 0x5C) at += 1
+          else if (byte === 0x22) inText = false
+        } else if (byte === 0x22) inText = true
+        else if (byte === 0x2C || byte === 0x5B || byte === 0x7B) values += 1
+      }
+      return at >= bytes.length || values > mostValues
+    })
+    if (isOver) return values > mostValues
+    yield* Effect.yieldNow
+  }
+})
+
 /**
  * Reads bodies as text, or gives the answer for one that cannot be taken.
  *
@@ -38,6 +70,7 @@ const decode = (bytes: ArrayBuffer): Result.Result<string, HttpServerResponse.Ht
 export const make = ({ maxBytes, maxBytesAtOnce, timeLimit }: Limits) => {
   const room = new Admission(maxBytesAtOnce)
   const tooLarge = refusal(`The body is larger than ${maxBytes} bytes`, 413, close)
+  const tooMany = refusal(`The body holds more than ${mostValues} values: send fewer at once`, 413)
   const tooSlow = refusal(
     `The body did not arrive within ${Duration.format(Duration.fromInputUnsafe(timeLimit))}`,
     408,
@@ -76,6 +109,7 @@ export const make = ({ maxBytes, maxBytesAtOnce, timeLimit }: Limits) => {
       Effect.timeoutOrElse({ duration: timeLimit, orElse: () => Effect.fail(tooSlow) }),
       Effect.ensuring(Effect.map(Clock.currentTimeMillis, (now) => room.release(reserved, (now - started) / 1000)))
     )
+    if (yield* holdsTooMany(bytes)) return yield* Effect.fail(tooMany)
     return yield* Effect.fromResult(decode(bytes))
   })
 }

@@ -107,6 +107,16 @@ describe("a query", () => {
     assert.isTrue(long.startsWith(read))
     assert.notMatch(read, /\p{Cs}/u)
     assert.strictEqual(SearchQuery.beginning("plain"), "plain")
+    // a ligature stands for eighteen characters
+    const ligatures = "a\uFDFA".repeat(50_000)
+    const beginning = SearchQuery.beginning(ligatures)
+    assert.isTrue(ligatures.startsWith(beginning))
+    assert.isAtMost(beginning.normalize("NFKC").length, SearchQuery.mostCharacters)
+    assert.isAbove(beginning.normalize("NFKC").length, SearchQuery.mostCharacters - 38)
+    assert.match(
+      SearchQuery.leftOut(ligatures, undefined) ?? "",
+      /^of 100,000 characters the first 8\d\d are read$/
+    )
   })
 
   it.each(Object.entries(hostileQueries))("is taken apart in a time that grows with its length: %s", (_, query) => {

@@ -8,6 +8,11 @@ import * as SearchQuery from "../../../domain/SearchQuery.ts"
 import { Best } from "../best.ts"
 import type { Weights } from "./weights.ts"
 
+const noScores = new Float64Array()
+
+/** More searches are rarely under way. */
+const mostFree = 4
+
 /** Postings of a step. */
 const stepSize = 1 << 16
 
@@ -23,7 +28,7 @@ export interface Search {
   readonly best: Best
   /** The term that comes next. */
   next: number
-  /** Of each passage what was found so far, and the passages with something. */
+  /** Of each passage what was found so far, and the passages with something; taken back when all is read. */
   readonly scores: Float64Array
   readonly candidates: Array<number>
 }
@@ -37,6 +42,8 @@ export interface Search {
 export class Searcher {
   private readonly weights: Weights
   private readonly numbers: ReadonlyMap<string, number>
+  /** Arrays of zeros that searches have left: to make one a query would cost more than most searches. */
+  private readonly free: Array<Float64Array> = []
   readonly countTerms: SearchQuery.CountTerms
   /** Postings that were read since the start. */
   postingsScored = 0
@@ -61,7 +68,7 @@ export class Searcher {
       terms: [...counts],
       best: new Best(Math.max(0, Math.min(topK, documents))),
       next: 0,
-      scores: new Float64Array(counts.size === 0 ? 0 : documents),
+      scores: counts.size === 0 ? noScores : this.free.pop() ?? new Float64Array(documents),
       candidates: []
     }
   }
@@ -87,7 +94,12 @@ export class Searcher {
     this.postingsScored += read
     if (search.next < terms.length) return false
     const length = 1000 * Math.sqrt(terms.reduce((sum, [, count]) => sum + count * count, 0))
-    for (const row of candidates) best.offer(row, Math.fround((scores[row] ?? 0) / length))
+    for (const row of candidates) {
+      best.offer(row, Math.fround((scores[row] ?? 0) / length))
+      scores[row] = 0
+    }
+    candidates.length = 0
+    if (scores.length > 0 && this.free.length < mostFree) this.free.push(scores)
     return true
   }
 }
