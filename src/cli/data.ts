@@ -12,6 +12,7 @@ import * as PrepareData from "../programs/PrepareData.ts"
 import * as Flag from "./flag.ts"
 import { withLines } from "./lineWriter.ts"
 import * as Outputs from "./outputs.ts"
+import * as PathKind from "./pathKind.ts"
 import { progress } from "./progress.ts"
 import { retrieverFlags, retrieverLayer, retrieverReads } from "./retrieverFlags.ts"
 import { userError } from "./userError.ts"
@@ -97,7 +98,8 @@ export const data = Command.make("data", {
     yield* Console.log(`${plural(count, "record")} in ${input.out}`)
   }).pipe(
     Effect.scoped,
-    Effect.catchIf((error) => !CliError.isCliError(error), (error) => Effect.fail(userError(error)))
+    Effect.catchIf((error) => !CliError.isCliError(error), (error) => Effect.fail(userError(error))),
+    PathKind.explain(input.files.flatMap((path) => PathKind.given("questions", path)), PathKind.searching)
   )).pipe(
     Command.withDescription(
       "Prepare training records in the reference's form: the prompt rendered from a template, the golden answers as ground truth, and an index that is unique over all files."

@@ -12,6 +12,7 @@ import * as HuggingFaceModel from "../layers/model/HuggingFaceModel.ts"
 import { deviceFlags } from "./deviceFlag.ts"
 import { deviceMemory } from "./deviceMemory.ts"
 import * as Flag from "./flag.ts"
+import * as PathKind from "./pathKind.ts"
 import { table } from "./table.ts"
 import { userError } from "./userError.ts"
 
@@ -94,7 +95,10 @@ export const devicePlan = Command.make("plan", {
   )
 }, (input) =>
   Effect.gen(function*() {
-    const config = yield* Effect.mapError(HuggingFaceModel.readShape(input.model), (error) => userError(error))
+    const config = yield* HuggingFaceModel.readShape(input.model).pipe(
+      Effect.mapError((error) => userError(error)),
+      PathKind.explain(PathKind.given("model", input.model), PathKind.model)
+    )
     const given = Option.map(input.memory, (amount) => amount * GiB)
     const device = Option.isSome(given) && Option.isSome(input.storage)
       ? undefined

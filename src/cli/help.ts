@@ -4,8 +4,9 @@
  *
  * @since 0.2.0
  */
-import { Config, Console, Effect, Layer, Option, Runtime, Terminal } from "effect"
+import { Config, Console, Effect, Layer, Option, Runtime, Stdio, Terminal } from "effect"
 import { type CliError, CliOutput, type HelpDoc, TerminalCapabilities } from "effect/cli"
+import * as DashedWords from "./dashedWords.ts"
 import { asCalled, invocation } from "./invocation.ts"
 import { describe, variableOf } from "./invocationErrors.ts"
 import { colored, plain, printable, type Style } from "./style.ts"
@@ -103,11 +104,15 @@ const invalid = (
   doc: HelpDoc.HelpDoc,
   command: string,
   style: Style,
-  variables: ReadonlyMap<string, string>
+  { args, variables }: { readonly args: ReadonlyArray<string>; readonly variables: ReadonlyMap<string, string> }
 ): string => {
-  // what follows from the first is noise: "--run is missing" beside "there is no flag --rnu"
-  const told = errors.map((error) => describe(error, doc, variables))
   const [, ...path] = doc.commandPath ?? []
+  const dashed = DashedWords.find(errors, args, doc, [command, ...path].join(" "))
+  // what follows from the first is noise: "--run is missing" beside "there is no flag --rnu"
+  const told = [
+    ...(dashed === undefined ? [] : [dashed.message]),
+    ...errors.filter((error) => dashed?.explains(error) !== true).map((error) => describe(error, doc, variables))
+  ]
   return [
     ...[...new Set(told)].map((message) => errorText(message, style, command)),
     `usage: ${doc.usage}`,
@@ -150,6 +155,7 @@ export const layer = Layer.unwrap(Effect.gen(function*() {
   const style = canColor ? colored : plain
   const width = canAnimate && columns > 0 ? Math.max(40, columns) : usualWidth
   const command = yield* invocation
+  const stdio = yield* Stdio.Stdio
   const standard = CliOutput.defaultFormatter({ colors: canColor })
   const formatter: CliOutput.Formatter = {
     ...standard,
@@ -167,7 +173,8 @@ export const layer = Layer.unwrap(Effect.gen(function*() {
           : event._tag === "Version"
           ? Console.log(formatter.formatVersion(event.name, event.version))
           : Effect.flatMap(variablesOf(event.errors), (variables) =>
-            Console.error(invalid(event.errors, event.helpDoc, command, style, variables)))
+            Effect.flatMap(stdio.args, (args) =>
+              Console.error(invalid(event.errors, event.helpDoc, command, style, { args, variables }))))
     })
   )
 }))

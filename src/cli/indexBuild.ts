@@ -22,6 +22,7 @@ import { Argument, Command, TerminalCapabilities } from "effect/cli"
 import type { CorpusUnreadable } from "../domain/Corpus.ts"
 import type { EmbedderSpec } from "../domain/EmbedderSpec.ts"
 import { plural } from "../domain/Plural.ts"
+import { shellPath } from "../domain/ShellWord.ts"
 import * as EmbedderFromSpec from "../layers/embedder/EmbedderFromSpec.ts"
 import * as CorpusFile from "../layers/retriever/CorpusFile.ts"
 import { writeIndex } from "../layers/retriever/indexfile/write.ts"
@@ -35,6 +36,7 @@ import { embedderBatchFlag, embedderFlag } from "./embedderFlag.ts"
 import * as Flag from "./flag.ts"
 import { bytesOf, count, friendly, size } from "./indexView.ts"
 import * as Outputs from "./outputs.ts"
+import * as PathKind from "./pathKind.ts"
 import { userError } from "./userError.ts"
 
 /** Shows how far a build is, ten times a second on a terminal and every ten in a log, and what else a long one does. */
@@ -217,7 +219,12 @@ export const indexBuild = Command.make("build", {
           : ""
       }${size(bytesOf(description))}, built in ${seconds.toFixed(1)} s`
     )
-  })).pipe(friendly)).pipe(
+  })).pipe(
+    friendly,
+    PathKind.explain(PathKind.given("corpus", input.corpus), {
+      index: (path) => `"search-r1 index info ${shellPath(path)}" says what it holds.`
+    })
+  )).pipe(
     Command.withDescription(
       "Build an index of a corpus: of its words, of vectors of its passages, or of both. An existing index is replaced when " +
         "the new one is whole. A build with --engine lance that was cut off goes on where it was when the command is given again."

@@ -6,6 +6,7 @@
 import { Console, Effect, Option, Schema } from "effect"
 import { Argument, Command } from "effect/cli"
 import { plural } from "../domain/Plural.ts"
+import { shellPath } from "../domain/ShellWord.ts"
 import * as QuestionsFile from "../layers/questions/QuestionsFile.ts"
 import * as RetrieverIndex from "../layers/retriever/RetrieverIndex.ts"
 import * as RetrievalBenchmark from "../programs/RetrievalBenchmark.ts"
@@ -13,6 +14,7 @@ import * as Flag from "./flag.ts"
 import { indexBuild } from "./indexBuild.ts"
 import { indexInstall } from "./indexInstall.ts"
 import { bytesOf, count, describeIndex, friendly, size } from "./indexView.ts"
+import * as PathKind from "./pathKind.ts"
 import { retrieverFlags, retrieverLayer } from "./retrieverFlags.ts"
 import { table } from "./table.ts"
 import { userError } from "./userError.ts"
@@ -24,11 +26,15 @@ const file = Argument.String("index").pipe(
   Argument.withDescription("The index: a file, or the directory of one by LanceDB")
 )
 
+const ways: PathKind.Ways = {
+  corpus: (path) => `"search-r1 index build ${shellPath(path)}" makes an index of it.`
+}
+
 const info = Command.make("info", { file, json }, (input) =>
   Effect.gen(function*() {
     const description = yield* RetrieverIndex.describe(input.file)
     yield* Console.log(input.json ? toJson(description) : describeIndex(input.file, description))
-  }).pipe(friendly)).pipe(
+  }).pipe(friendly, PathKind.explain(PathKind.given("index", input.file), ways))).pipe(
     Command.withDescription("Say what an index holds."),
     Command.withExamples([{ command: "search-r1 index info wiki-18.idx", description: "Describe an index" }])
   )
@@ -37,7 +43,7 @@ const verify = Command.make("verify", { file }, (input) =>
   Effect.gen(function*() {
     const { documents } = yield* RetrieverIndex.verify(input.file)
     yield* Console.log(`${input.file}: all ${plural(documents, "passage")} and the index are as they were written`)
-  }).pipe(friendly)).pipe(
+  }).pipe(friendly, PathKind.explain(PathKind.given("index", input.file), ways))).pipe(
     Command.withDescription("Read a whole index and compare its checksums; fails when a byte has changed."),
     Command.withShortDescription("Check an index"),
     Command.withExamples([{ command: "search-r1 index verify wiki-18.idx", description: "Check an index" }])
@@ -107,7 +113,11 @@ const bench = Command.make("bench", {
     yield* Console.log(
       `${diskBytes === undefined ? "" : `${size(diskBytes)} on disk, `}${size(residentBytes)} of memory in this process`
     )
-  }).pipe(friendly, Effect.provide(retrieverLayer({ ...input, cache: "off" })))).pipe(
+  }).pipe(
+    friendly,
+    PathKind.explain(PathKind.given("questions", input.questions), PathKind.searching),
+    Effect.provide(retrieverLayer({ ...input, cache: "off" }))
+  )).pipe(
     Command.withDescription(
       "Measure queries a second, latency, memory, recall and the share of questions with all gold passages found."
     ),

@@ -13,6 +13,7 @@ import * as SystemReason from "../layers/systemReason.ts"
 import * as TextFile from "../layers/textFile.ts"
 import { deviceFlags, deviceLayer } from "./deviceFlag.ts"
 import * as Flag from "./flag.ts"
+import * as PathKind from "./pathKind.ts"
 import { userError } from "./userError.ts"
 
 const decodeIds = Json.decode(Schema.NonEmptyArray(Schema.Natural))
@@ -84,7 +85,8 @@ export const logits = Command.make("logits", {
     ))
     yield* Console.log(line)
   }).pipe(
-    Effect.catchIf((error) => !CliError.isCliError(error), (error) => Effect.fail(userError(error)))
+    Effect.catchIf((error) => !CliError.isCliError(error), (error) => Effect.fail(userError(error))),
+    PathKind.explain(PathKind.given("model", model), PathKind.model)
   )).pipe(
     Command.withDescription(
       "Print what a model computes for a list of tokens, as one JSON object: lastLogits (scores of the next token), tokenLogprobs and entropy (in nats, of every token but the first given those before it) and greedy (the likeliest tokens one after the other, through the key-value cache). For holding models and devices against other implementations."

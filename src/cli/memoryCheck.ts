@@ -10,6 +10,7 @@ import * as RunMemory from "../domain/RunMemory.ts"
 import * as Pretrained from "../layers/model/Pretrained.ts"
 import type { DeviceName } from "./deviceFlag.ts"
 import { placeOf } from "./deviceMemory.ts"
+import * as PathKind from "./pathKind.ts"
 import { modelOf } from "./trainServices.ts"
 import { userError } from "./userError.ts"
 
@@ -28,7 +29,9 @@ export const deviceOf = ({ device }: RunConfig): DeviceName => device === "auto"
  * @since 0.2.0
  */
 export const openModel = (config: RunConfig) =>
-  Effect.scoped(Effect.map(Pretrained.open(modelOf(config)), ({ weights }): ModelConfig => weights.config))
+  Effect.scoped(Effect.map(Pretrained.open(modelOf(config)), ({ weights }): ModelConfig => weights.config)).pipe(
+    PathKind.explain(PathKind.given("model", modelOf(config)), PathKind.model)
+  )
 
 /**
  * What does not fit and what to set instead, or null.

@@ -12,6 +12,7 @@ import { plural } from "../domain/Plural.ts"
 import type { RunConfig } from "../domain/RunConfigSchema.ts"
 import type { RunInputs } from "../domain/RunInputs.ts"
 import * as RunMemory from "../domain/RunMemory.ts"
+import { shellPath } from "../domain/ShellWord.ts"
 import * as CorpusFile from "../layers/retriever/CorpusFile.ts"
 import * as RetrieverIndex from "../layers/retriever/RetrieverIndex.ts"
 import * as SystemReason from "../layers/systemReason.ts"
@@ -20,6 +21,7 @@ import * as Rollout from "../programs/Rollout.ts"
 import { Retriever } from "../services/Retriever.ts"
 import { placeOf, type RunPlace } from "./deviceMemory.ts"
 import * as MemoryCheck from "./memoryCheck.ts"
+import * as PathKind from "./pathKind.ts"
 import * as RunInputsOf from "./runInputs.ts"
 import { evaluationRetrieverOf, modelOf, retrieverOf } from "./trainServices.ts"
 import { userError } from "./userError.ts"
@@ -80,6 +82,8 @@ const required = (file: string | null, key: string): Effect.Effect<string, CliEr
 
 /** Passages of a corpus: all of them where that is asked for, else whether there may be any. */
 const passages = Effect.fnUntraced(function*(path: string, whole: boolean) {
+  const instead = yield* PathKind.mistaken({ kind: "corpus", path }, PathKind.configured)
+  if (Option.isSome(instead)) return yield* Effect.fail(instead.value)
   const total = yield* whole
     ? Stream.runFold(CorpusFile.batches(path), () => 0, (sum, batch) => sum + batch.length)
     : Stream.runFold(Stream.take(TextFile.bytes(path), 1), () => 0, (sum, piece) => sum + piece.length)
@@ -101,7 +105,12 @@ const searched = Effect.fnUntraced(function*(config: RunConfig, whole: boolean) 
     return { place: url ?? "", what: "a server" }
   }
   if (kind !== "index") return { place: corpus, what: yield* passages(corpus, whole) }
-  const { documents } = yield* RetrieverIndex.describe(corpus)
+  const { documents } = yield* RetrieverIndex.describe(corpus).pipe(
+    PathKind.explain(PathKind.given("index", corpus), {
+      corpus: (path) =>
+        `Give it by --set retriever.kind=lunr, or build an index: search-r1 index build ${shellPath(path)}`
+    })
+  )
   if (whole) yield* asking
   return { place: corpus, what: `an index of ${plural(documents, "passage")}` }
 })

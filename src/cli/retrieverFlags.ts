@@ -23,6 +23,7 @@ import * as Flag from "./flag.ts"
 import { type HostedEngine, hostedFlags, type HostedInput, hostedLayer } from "./hostedEngines.ts"
 import { httpUrl } from "./httpUrl.ts"
 import * as Outputs from "./outputs.ts"
+import * as PathKind from "./pathKind.ts"
 import { userError } from "./userError.ts"
 
 /**
@@ -210,23 +211,29 @@ export const localLayer = <E extends Error, R = FileSystem.FileSystem | Path.Pat
     Layer.catch((error) => Layer.effectContext(Effect.fail(userError(error))))
   )
 
-const corpusLayer = (path: string, input: RetrieverInput) =>
-  input.engine === "bm25"
-    ? localLayer(RetrieverBm25.layerFile(path), input)
-    : localLayer(RetrieverLunr.layerFile(path, input.cache === "off" ? { cacheDirectory: false } : undefined), input)
+const corpusLayer = (path: string, input: RetrieverInput, ways: PathKind.Ways) => {
+  const explain = PathKind.explainLayer(PathKind.given("corpus", path), ways)
+  return input.engine === "bm25"
+    ? explain(localLayer(RetrieverBm25.layerFile(path), input))
+    : explain(
+      localLayer(RetrieverLunr.layerFile(path, input.cache === "off" ? { cacheDirectory: false } : undefined), input)
+    )
+}
 
 /**
  * The retriever that the flags choose, the first given of `--index` and `--corpus`, which are searched in this process,
  * `--web`, `--elastic` and `--simulated`, which others run, and `--remote`, a server; those of others with time limit,
- * retries, batching and cache around them. Without any, `defaultCorpus` is searched where there is one.
+ * retries, batching and cache around them. Without any, `defaultCorpus` is searched where there is one. `ways` tells how
+ * what is given for something else is given, where that is not by flags.
  *
  * @category layers
  * @since 0.1.0
  */
 export const retrieverLayer = (
   input: RetrieverInput,
-  options?: { readonly defaultCorpus?: string | undefined }
+  options?: { readonly defaultCorpus?: string | undefined; readonly ways?: PathKind.Ways | undefined }
 ): Layer.Layer<Retriever, CliError.UserError, FileSystem.FileSystem | Path.Path> => {
+  const ways = options?.ways ?? PathKind.searching
   const corpus = Option.getOrUndefined(input.corpus)
   const remote = Option.getOrUndefined(input.remote)
   const failure = (message: string, hint?: string) => Layer.effectContext(Effect.fail(userError(message, hint)))
@@ -237,9 +244,11 @@ export const retrieverLayer = (
       embedder: Option.getOrUndefined(input.embedder ?? Option.none()),
       server: serverOptions(input, input.embedderBatch)
     })
-    return localLayer(opened.pipe(Layer.provide(NodeHttpClient.layerUndici)), input)
+    return localLayer(opened.pipe(Layer.provide(NodeHttpClient.layerUndici)), input).pipe(
+      PathKind.explainLayer(PathKind.given("index", index), ways)
+    )
   }
-  if (corpus !== undefined) return corpusLayer(corpus, input)
+  if (corpus !== undefined) return corpusLayer(corpus, input, ways)
   const hosted = hostedLayer(input)
   if (hosted !== undefined) return guarded(hosted, input)
   if (remote !== undefined) {
@@ -253,5 +262,5 @@ export const retrieverLayer = (
       "Name a corpus with --corpus FILE, an index with --index FILE, a server with --remote URL or --elastic URL/INDEX, or an " +
         "engine with --web."
     )
-    : corpusLayer(options.defaultCorpus, input)
+    : corpusLayer(options.defaultCorpus, input, ways)
 }

@@ -20,9 +20,10 @@ import { deviceFlags } from "./deviceFlag.ts"
 import * as Flag from "./flag.ts"
 import { withLines, type WriteLines } from "./lineWriter.ts"
 import * as Outputs from "./outputs.ts"
+import * as PathKind from "./pathKind.ts"
 import { progress } from "./progress.ts"
 import { retrieverFlags, retrieverLayer, retrieverReads } from "./retrieverFlags.ts"
-import { source } from "./rolloutPolicy.ts"
+import { source, ways } from "./rolloutPolicy.ts"
 import { questionTable, totals } from "./rolloutSummary.ts"
 import * as RunFolder from "./runFolder.ts"
 import { style as terminalStyle } from "./style.ts"
@@ -236,7 +237,14 @@ export const rollout = Command.make("rollout", flags, (input) =>
     if (scored.length === 0) {
       return yield* userError(`No rollout completed: ${failures[0]?.error.message}`)
     }
-  }).pipe(Effect.scoped)).pipe(
+  }).pipe(
+    Effect.scoped,
+    PathKind.explain([
+      ...PathKind.given("questions", input.questions),
+      ...PathKind.given("script", input.script),
+      ...PathKind.given("rollouts", input.replay)
+    ], ways)
+  )).pipe(
     Command.withDescription(
       "Run questions through a model, a scripted or a recorded policy and a real retriever, score them, and write the trajectories."
     ),

@@ -13,6 +13,7 @@ import * as TokenizerBytes from "../layers/tokenizer/TokenizerBytes.ts"
 import type * as Rollout from "../programs/Rollout.ts"
 import { rolloutOptions } from "../programs/train/Collect.ts"
 import type { DeviceName } from "./deviceFlag.ts"
+import * as PathKind from "./pathKind.ts"
 import { layerScript, promptsOf, questionOf, readTrajectories } from "./policyScript.ts"
 import * as TrainedPolicy from "./trainedPolicy.ts"
 import { userError } from "./userError.ts"
@@ -46,6 +47,21 @@ const inBytes = {
 const friendly = <A, E extends Error, R>(layer: Layer.Layer<A, E, R>) =>
   Layer.catch(layer, (error) => Layer.effectContext(Effect.fail(userError(error))))
 
+/**
+ * How a rollout takes its parts.
+ *
+ * @category constants
+ * @since 0.2.0
+ */
+export const ways: PathKind.Ways = {
+  ...PathKind.searching,
+  questions: PathKind.byFlag("--questions"),
+  script: PathKind.byFlag("--script"),
+  rollouts: PathKind.byFlag("--replay"),
+  model: PathKind.byFlag("--model"),
+  run: PathKind.byFlag("--run")
+}
+
 const questionsOf = Effect.fnUntraced(function*(input: Input) {
   if (Option.isSome(input.questions)) {
     return Stream.provide(prompts(input), QuestionsFile.layer({ paths: [input.questions.value] }))
@@ -54,7 +70,9 @@ const questionsOf = Effect.fnUntraced(function*(input: Input) {
 })
 
 const modelPolicy = (path: string, { device }: Input) =>
-  friendly(Layer.merge(Pretrained.layerTokenizer(path), PolicyEngine.layer({ model: path, device })))
+  friendly(Layer.merge(Pretrained.layerTokenizer(path), PolicyEngine.layer({ model: path, device }))).pipe(
+    PathKind.explainLayer(PathKind.given("model", path), ways)
+  )
 
 const runPolicy = (run: TrainedPolicy.Run, checkpoint: string) => {
   const untrained = TrainedPolicy.layer(run)
@@ -93,7 +111,7 @@ export const source = Effect.fnUntraced(function*(input: Input) {
   }
   const asked = yield* questionsOf(input)
   if (Option.isSome(input.run)) {
-    const run = yield* TrainedPolicy.open({ run: input.run.value, device: Option.some(input.device) })
+    const run = yield* TrainedPolicy.open({ run: input.run.value, device: Option.some(input.device) }, ways)
     return {
       prompts: asked,
       policy: runPolicy(run, input.checkpoint),

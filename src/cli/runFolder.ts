@@ -12,6 +12,7 @@ import * as Directories from "../layers/directories.ts"
 import * as SystemReason from "../layers/systemReason.ts"
 import * as TextFile from "../layers/textFile.ts"
 import * as WriterLock from "../layers/writerLock.ts"
+import * as PathKind from "./pathKind.ts"
 import { userError } from "./userError.ts"
 
 /**
@@ -157,14 +158,16 @@ export const exists = ({ config }: RunFolder): Effect.Effect<boolean, never, Fil
   Effect.flatMap(FileSystem.FileSystem, (fs) => Effect.orElseSucceed(fs.exists(config), () => false))
 
 /**
- * The configuration that a run was made with.
+ * The configuration that a run was made with. `ways` tells how the caller takes what is none.
  *
  * @category readers
  * @since 0.1.0
  */
 export const readConfig = Effect.fnUntraced(function*(
-  folder: RunFolder
-): Effect.fn.Return<RunConfig.RunConfig, CliError.UserError, FileSystem.FileSystem> {
+  folder: RunFolder,
+  ways: PathKind.Ways = {}
+): Effect.fn.Return<RunConfig.RunConfig, CliError.UserError, FileSystem.FileSystem | Path.Path> {
+  const told = PathKind.explain(PathKind.given("run", folder.directory), ways)
   const text = yield* TextFile.whole(folder.config).pipe(
     Effect.mapError((error) =>
       error._tag === "FileUnreadable"
@@ -173,10 +176,12 @@ export const readConfig = Effect.fnUntraced(function*(
           `${folder.directory} is no run: there is no config.json in it`,
           "\"search-r1 runs\" lists the runs."
         )
-    )
+    ),
+    told
   )
   return yield* Effect.fromResult(decodeConfig(text)).pipe(
-    Effect.mapError((reason) => userError(`${folder.config}: ${reason}`))
+    Effect.mapError((reason) => userError(`${folder.config}: ${reason}`)),
+    told
   )
 })
 

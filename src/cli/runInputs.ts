@@ -19,6 +19,7 @@ import * as SystemReason from "../layers/systemReason.ts"
 import * as Rollout from "../programs/Rollout.ts"
 import { Questions } from "../services/Questions.ts"
 import { Retriever } from "../services/Retriever.ts"
+import * as PathKind from "./pathKind.ts"
 import * as RunFolder from "./runFolder.ts"
 import { modelOf } from "./trainServices.ts"
 import { userError } from "./userError.ts"
@@ -53,7 +54,7 @@ export const openQuestions = Effect.fnUntraced(function*(
   const questions = Context.get(context, Questions)
   const opened: OpenQuestions = { path, dataSource, size: yield* questions.size, questions }
   return opened
-})
+}, (opening, path) => PathKind.explain(PathKind.given("questions", path), PathKind.configured)(opening))
 
 /**
  * What was recorded of an input, if anything.

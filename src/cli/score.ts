@@ -15,6 +15,7 @@ import * as Score from "../programs/Score.ts"
 import * as Flag from "./flag.ts"
 import { withLines } from "./lineWriter.ts"
 import * as Outputs from "./outputs.ts"
+import * as PathKind from "./pathKind.ts"
 import { progress } from "./progress.ts"
 import { type Column, table } from "./table.ts"
 import { userError } from "./userError.ts"
@@ -181,7 +182,8 @@ export const score = Command.make("score", {
             error._tag === "RecordInvalid" ? "With --skip-bad such records are counted and left out." : undefined
           )
         )
-    )
+    ),
+    PathKind.explain(input.files.flatMap((path) => PathKind.given("rollouts", path)), {})
   )).pipe(
     Command.withDescription(
       "Grade recorded trajectories: {id, question, golden_answers, response, prompt?, data_source?}, logs of Search-R1 evaluations on FlashRAG, samples that Search-R1's training prints, or trajectories of this program. In a response, an <information> block behind a complete <search> is the environment's; any other is forged and counts as the policy's text."

@@ -22,6 +22,7 @@ import { deviceFlags } from "./deviceFlag.ts"
 import * as Flag from "./flag.ts"
 import { invocation } from "./invocation.ts"
 import * as Outputs from "./outputs.ts"
+import * as PathKind from "./pathKind.ts"
 import { progress } from "./progress.ts"
 import { savePolicy } from "./runExport.ts"
 import * as RunFolder from "./runFolder.ts"
@@ -259,7 +260,15 @@ const program = Effect.fnUntraced(function*(input: Input) {
  */
 export const sft = Command.make("sft", flags, (input) =>
   program(input).pipe(
-    Effect.catchIf((error) => !CliError.isCliError(error), (error) => Effect.fail(userError(error)))
+    Effect.catchIf((error) => !CliError.isCliError(error), (error) => Effect.fail(userError(error))),
+    PathKind.explain([
+      ...PathKind.given("model", input.model),
+      ...PathKind.given("run", input.run),
+      ...input.data.flatMap((path) => PathKind.given("rollouts", path))
+    ], {
+      model: PathKind.byFlag("--model"),
+      run: PathKind.byFlag("--run")
+    })
   )).pipe(
     Command.withDescription(
       "Fine-tune a model on trajectories by next-token prediction. Only what the policy wrote is learned: prompts, retrieved passages and the environment's messages are read. With --min-reward it is rejection sampling. Ctrl-C keeps what was learned: the same command with --resume goes on."

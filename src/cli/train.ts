@@ -23,6 +23,7 @@ import { Retriever } from "../services/Retriever.ts"
 import { deviceNames } from "./deviceFlag.ts"
 import * as Flag from "./flag.ts"
 import { invocation } from "./invocation.ts"
+import * as PathKind from "./pathKind.ts"
 import * as Preflight from "./preflight.ts"
 import * as RunFolder from "./runFolder.ts"
 import * as Inputs from "./runInputs.ts"
@@ -91,6 +92,11 @@ const JsonFile = Schema.fromJsonString(Schema.Json)
 const readInput = Effect.fnUntraced(function*(input: Input) {
   if (Option.isNone(input.config)) return {}
   const path = input.config.value
+  const instead = yield* PathKind.mistaken({ kind: "configuration", path }, {
+    ...PathKind.configured,
+    run: PathKind.byFlag("--resume")
+  })
+  if (Option.isSome(instead)) return yield* Effect.fail(instead.value)
   const text = yield* TextFile.whole(path).pipe(
     Effect.mapError((error) => userError(`${path}: the configuration cannot be read (${SystemReason.of(error)})`))
   )

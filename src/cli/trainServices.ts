@@ -20,6 +20,7 @@ import * as RunLogFileSystem from "../layers/runlog/RunLogFileSystem.ts"
 import * as FairScheduler from "../programs/FairScheduler.ts"
 import * as Rollout from "../programs/Rollout.ts"
 import type { Retriever } from "../services/Retriever.ts"
+import * as PathKind from "./pathKind.ts"
 import { localLayer, retrieverLayer } from "./retrieverFlags.ts"
 import type { RunFolder } from "./runFolder.ts"
 import { userError } from "./userError.ts"
@@ -106,7 +107,7 @@ export const retrieverOf = (
     rateLimit: Option.none(),
     cache,
     cacheCapacity
-  })
+  }, { ways: PathKind.configured })
 }
 
 /**

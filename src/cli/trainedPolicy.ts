@@ -13,6 +13,7 @@ import * as Train from "../programs/Train.ts"
 import { Checkpoints } from "../services/Checkpoints.ts"
 import { deviceNames } from "./deviceFlag.ts"
 import * as Flag from "./flag.ts"
+import type * as PathKind from "./pathKind.ts"
 import * as RunFolder from "./runFolder.ts"
 import { engineOf } from "./trainServices.ts"
 import { userError } from "./userError.ts"
@@ -57,7 +58,7 @@ export interface Run {
 }
 
 /**
- * Looks a run up.
+ * Looks a run up. `ways` tells how the caller takes what is none.
  *
  * @category constructors
  * @since 0.1.0
@@ -65,9 +66,9 @@ export interface Run {
 export const open = Effect.fnUntraced(function*(input: {
   readonly run: string
   readonly device: Option.Option<typeof deviceNames[number]>
-}) {
+}, ways?: PathKind.Ways) {
   const folder = yield* RunFolder.at(input.run)
-  const config = yield* RunFolder.relocate(folder, yield* RunFolder.readConfig(folder))
+  const config = yield* RunFolder.relocate(folder, yield* RunFolder.readConfig(folder, ways))
   const run: Run = { folder, config: { ...config, device: Option.getOrElse(input.device, () => config.device) } }
   return run
 })

@@ -286,8 +286,12 @@ describe("search-r1 index", () => {
 
   it.live.each<readonly [string, (corpus: string) => ReadonlyArray<string>, RegExp]>([
     ["a corpus that is not there", () => ["build", "/no/such.jsonl", "--out", "/tmp/never.idx"], /no such file/],
-    ["a corpus of questions", (corpus) => ["build", `${corpus}.bad`, "--out", `${corpus}.idx`], /bad:1: /],
-    ["a file that is no index", (corpus) => ["info", corpus], /not an index/],
+    [
+      "a corpus of questions",
+      (corpus) => ["build", `${corpus}.bad`, "--out", `${corpus}.idx`],
+      /bad is a file of questions, and a corpus is wanted/
+    ],
+    ["a file that is no index", (corpus) => ["info", corpus], /is a corpus, and an index is wanted/],
     ["an index that is not there", () => ["verify", "/no/such.idx"], /no such file/],
     ["a directory that is no index", () => ["info", "/"], /not an index/],
     ["vectors without an embedder", (corpus) => ["build", corpus, "--engine", "dense"], /needs --embedder/],

@@ -232,7 +232,7 @@ layer(made, { excludeTestServices: true, timeout: "60 seconds" })("search-r1 tra
           [set("steps=2", `retriever.corpus=${root}/world/dev.jsonl`), "dev.jsonl", 1],
           [set("steps=2", `model=${root}/none`), `${root}/none: there is no such file`, 1],
           [set("steps=2", "device=cpu", "rollout.maxContextTokens=301"), "rollout.maxContextTokens was 300", 1],
-          [["--preset", "nonsense", ...set("seed=6", "steps=2")], "seed was 5 and is now 6", 1]
+          [["--preset", "reference", ...set("seed=6", "steps=2")], "seed was 5 and is now 6", 1]
         ]
         for (const [more, message, code] of refused) {
           const outcome = yield* resume(...more)
