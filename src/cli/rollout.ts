@@ -183,7 +183,9 @@ export const rollout = Command.make("rollout", flags, (input) =>
       ...Option.isSome(input.run) ? Outputs.run(yield* RunFolder.at(input.run.value)) : [],
       ...retrieverReads(input)
     ])
-    const { groupSize, limits, policy, prompts } = yield* source(input)
+    const { groupSize, limits, madeBy, policy, prompts } = yield* source(input)
+    // that the lines can tell later which model's tokens they hold
+    const made = out === undefined ? undefined : yield* madeBy
     const base = { ...Rollout.defaults, ...limits }
     const { tick } = yield* progress({ unit: "rollout" })
     const outcomes = ScoredRollouts.score(Rollout.outcomes(prompts, {
@@ -211,7 +213,9 @@ export const rollout = Command.make("rollout", flags, (input) =>
         Effect.fnUntraced(function*(outcome) {
           if (outcome._tag === "Scored") scored.push(outcome.scored)
           else failures.push(outcome)
-          if (out !== undefined) yield* write([yield* Effect.orDie(encodeLine(outcome))])
+          if (made === undefined) return
+          const line = outcome._tag === "Scored" ? { ...outcome, policy: made } : outcome
+          yield* write([yield* Effect.orDie(encodeLine(line))])
         })
       ).pipe(
         Effect.filterOrFail(

@@ -3,8 +3,11 @@
  *
  * @since 0.1.0
  */
-import { Effect, Layer, Option, Stream } from "effect"
+import { Effect, Layer, Option, Path, Stream } from "effect"
+import type { PolicySource } from "../domain/PolicySource.ts"
 import { greedy, onPolicy } from "../domain/Sampling.ts"
+import * as ContentHash from "../layers/contentHash.ts"
+import { locate } from "../layers/model/location.ts"
 import * as Pretrained from "../layers/model/Pretrained.ts"
 import * as PolicyEngine from "../layers/policy/PolicyEngine.ts"
 import * as PolicyReplay from "../layers/policy/PolicyReplay.ts"
@@ -16,6 +19,7 @@ import type { DeviceName } from "./deviceFlag.ts"
 import * as PathKind from "./pathKind.ts"
 import { layerScript, promptsOf, questionOf, readTrajectories } from "./policyScript.ts"
 import * as TrainedPolicy from "./trainedPolicy.ts"
+import { modelOf } from "./trainServices.ts"
 import { userError } from "./userError.ts"
 
 interface Input {
@@ -79,8 +83,19 @@ const runPolicy = (run: TrainedPolicy.Run, checkpoint: string) => {
   return Layer.effectDiscard(TrainedPolicy.restore(run, checkpoint)).pipe(Layer.provideMerge(untrained))
 }
 
+/** A policy without tokens of its own. */
+const spoken = (kind: "script" | "replay", place: string): PolicySource => ({ kind, place, model: null })
+
+/** A policy that is a model, or was one before it learned. */
+const learned = Effect.fnUntraced(function*(kind: "model" | "run", place: string, model: string) {
+  const path = (yield* Path.Path).resolve(yield* locate(model))
+  const sha256 = yield* Effect.mapError(ContentHash.ofModel(path), (error) => userError(error))
+  const source: PolicySource = { kind, place, model: { path, sha256 } }
+  return source
+})
+
 /**
- * Prompts, policy with its tokenizer, and the limits that go with it.
+ * Prompts, policy with its tokenizer, the limits that go with it, and what tells later who made the rollouts.
  *
  * @category constructors
  * @since 0.1.0
@@ -106,7 +121,8 @@ export const source = Effect.fnUntraced(function*(input: Input) {
         Layer.provideMerge(TokenizerBytes.layer)
       ),
       groupSize: Math.max(1, ...recorded.map((trajectory) => trajectory.sample + 1)),
-      limits: inBytes
+      limits: inBytes,
+      madeBy: Effect.succeed(spoken("replay", input.replay.value))
     }
   }
   const asked = yield* questionsOf(input)
@@ -116,17 +132,26 @@ export const source = Effect.fnUntraced(function*(input: Input) {
       prompts: asked,
       policy: runPolicy(run, input.checkpoint),
       groupSize,
-      limits: { ...rolloutOptions(run.config), sampling }
+      limits: { ...rolloutOptions(run.config), sampling },
+      madeBy: learned("run", run.folder.directory, modelOf(run.config))
     }
   }
   if (Option.isSome(input.model)) {
-    return { prompts: asked, policy: modelPolicy(input.model.value, input), groupSize, limits: { sampling } }
+    const { value: model } = input.model
+    return {
+      prompts: asked,
+      policy: modelPolicy(model, input),
+      groupSize,
+      limits: { sampling },
+      madeBy: learned("model", model, model)
+    }
   }
   const script = Option.getOrElse(input.script, () => "")
   return {
     prompts: asked,
     policy: layerScript(script, questionOf).pipe(Layer.provideMerge(TokenizerBytes.layer)),
     groupSize,
-    limits: inBytes
+    limits: inBytes,
+    madeBy: Effect.succeed(spoken("script", script))
   }
 })

@@ -12,6 +12,7 @@ import { shellWord } from "../domain/ShellWord.ts"
 import { shippedModel } from "../layers/assets.ts"
 import * as AtomicFile from "../layers/atomicFile.ts"
 import * as CheckpointsFileSystem from "../layers/checkpoints/CheckpointsFileSystem.ts"
+import * as ContentHash from "../layers/contentHash.ts"
 import * as HuggingFaceWriter from "../layers/model/HuggingFaceWriter.ts"
 import * as Pretrained from "../layers/model/Pretrained.ts"
 import * as PolicyEngine from "../layers/policy/PolicyEngine.ts"
@@ -63,7 +64,9 @@ const flags = {
   ),
   model: Flag.String("model").pipe(
     Flag.withMetavar("DIR"),
-    Flag.withDescription("Start from this model (default the one that ships with the package)"),
+    Flag.withDescription(
+      "Start from this model; the one that ships with the package unless given, which does not learn from what another made"
+    ),
     Flag.optional
   ),
   run: Flag.String("run").pipe(
@@ -130,6 +133,12 @@ const beginning = Effect.fnUntraced(function*(input: Input) {
   return `${directory}/model`
 })
 
+/** Which model learns, in words. */
+const learnerName = ({ checkpoint, model, run }: Input): string =>
+  Option.isSome(run)
+    ? `what ${run.value} has learned (checkpoint ${checkpoint})`
+    : Option.getOrElse(model, () => `${shippedModel}, the model that ships with the package`)
+
 const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`
 
 const program = Effect.fnUntraced(function*(input: Input) {
@@ -152,18 +161,26 @@ const program = Effect.fnUntraced(function*(input: Input) {
   yield* WriterLock.acquireDirectory(input.directory)
   yield* HuggingFaceWriter.check(input.directory)
 
+  yield* Console.error(`Fine-tuning ${learnerName(input)}`)
   const model = yield* beginning(input)
   const opened = yield* Pretrained.open(model)
   const limit = contextLength(opened.weights.config)
-  const data = yield* readExamples(input.data, { ...input, limit }).pipe(
+  const hash = yield* ContentHash.ofModel(model)
+  const learner = { model, hash: Effect.succeed(hash), told: Option.isSome(input.model) || Option.isSome(input.run) }
+  const data = yield* readExamples(input.data, { ...input, limit, learner }).pipe(
     Effect.provideService(Tokenizer, opened.tokenizer)
   )
-  const validation = yield* readExamples(input.validate, { minReward: Option.none(), skipBad: input.skipBad, limit })
-    .pipe(Effect.provideService(Tokenizer, opened.tokenizer))
+  const validation = yield* readExamples(input.validate, {
+    minReward: Option.none(),
+    skipBad: input.skipBad,
+    limit,
+    learner
+  }).pipe(Effect.provideService(Tokenizer, opened.tokenizer))
   // what was there is given up when everything else has been read
   if (input.force && !input.resume) yield* fs.remove(checkpoints, { recursive: true, force: true })
   const plan: Finetune.Plan = {
     seed: input.seed,
+    model: `sha256:${hash}`,
     data: digestOf(data.examples),
     examples: data.examples.length,
     epochs: input.epochs,
@@ -176,6 +193,7 @@ const program = Effect.fnUntraced(function*(input: Input) {
   const learned = data.examples.reduce((sum, { weights }) => sum + weights.reduce((a, b) => a + b, 0), 0)
   yield* Console.error([
     `${plural(data.examples.length, "trajectory", "trajectories")} of ${data.read}${data.told}`,
+    ...data.notes,
     `${tokens.toLocaleString("en")} tokens, ${learned.toLocaleString("en")} of them the policy's, which are learned`,
     plural(Finetune.steps(plan), "step")
   ].join("; "))

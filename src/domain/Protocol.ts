@@ -220,6 +220,19 @@ export const informationSpans = (results: string): Spans.Spans =>
  */
 export const wrapInformation = (results: string): string => Spans.text(informationSpans(results))
 
+/**
+ * An observation that was recorded as text: the tags around it are the protocol's, what stands between them is foreign.
+ *
+ * @category constructors
+ * @since 0.2.0
+ */
+export const observationSpans = (text: string): Spans.Spans => {
+  const [frame] = /^\s*<information>/.exec(text) ?? []
+  if (frame === undefined) return Spans.foreign(text)
+  const end = /<\/information>\s*$/.exec(text)?.index ?? text.length
+  return Spans.concat(Spans.own(frame), Spans.foreign(text.slice(frame.length, end)), Spans.own(text.slice(end)))
+}
+
 const protocolTags = /<\/?(?:think|search|information|answer)>/g
 
 /**

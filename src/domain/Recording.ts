@@ -3,11 +3,13 @@
  *
  * @since 0.1.0
  */
-import { Option, Result, Schema } from "effect"
+import { Result, Schema } from "effect"
+import * as ChatPrompt from "./ChatPrompt.ts"
 import * as GoldenAnswers from "./GoldenAnswers.ts"
+import * as MessageContent from "./MessageContent.ts"
 import { ScoredTrajectory } from "./Outcome.ts"
 import { questionIn } from "./PromptQuestion.ts"
-import { renderPrompt } from "./Protocol.ts"
+import { policySpans, renderPrompt } from "./Protocol.ts"
 import { at, type Fields, isFields, isMissing, kind, optionalString } from "./RecordFields.ts"
 import { Trajectory } from "./Trajectory.ts"
 import * as Transcript from "./Transcript.ts"
@@ -27,26 +29,59 @@ export interface Recording {
   readonly transcript: Transcript.Transcript
 }
 
-const Messages = Schema.Array(Schema.Struct({ role: Schema.String, content: Schema.String }))
-const decodeMessages = Schema.decodeUnknownOption(Messages)
+interface Message {
+  readonly role: string
+  readonly content: string
+}
+
+/**
+ * A prompt that is a list of messages, whatever names its roles have.
+ *
+ * @category decoding
+ * @since 0.2.0
+ */
+export const promptMessages = (value: unknown): Result.Result<ReadonlyArray<Message>, string> =>
+  Array.isArray(value)
+    ? Result.all(value.map((message, index): Result.Result<Message, string> => {
+      const role: unknown = isFields(message) ? message["role"] : undefined
+      return typeof role === "string" && isFields(message)
+        ? Result.mapBoth(MessageContent.textOf(message["content"]), {
+          onSuccess: (content) => ({ role, content }),
+          onFailure: (reason) => `prompt[${index}]: ${reason}`
+        })
+        : Result.fail(`prompt[${index}] must be {"role","content"}, got ${kind(message)}`)
+    }))
+    : Result.fail(`"prompt" must be a string or an array of {"role","content"} messages, got ${kind(value)}`)
+
+/**
+ * Such a prompt as messages for a chat template. Words that are put into the assistant's mouth stay open.
+ *
+ * @category conversions
+ * @since 0.2.0
+ */
+export const chatPrompt = (messages: ReadonlyArray<Message>): ChatPrompt.ChatPrompt => {
+  const last = messages.at(-1)
+  const opened = last?.role === "assistant"
+  return {
+    messages: (opened ? messages.slice(0, -1) : messages).map(({ content, role }) => ({
+      role: MessageContent.roleOf(role) ?? "user",
+      content: ChatPrompt.contentOf(content)
+    })),
+    opened: opened ? policySpans(last.content) : []
+  }
+}
 
 /** A prompt as text; messages are rendered in ChatML. */
 const promptText = (value: unknown): Result.Result<string | undefined, string> => {
   if (isMissing(value)) return Result.succeed(undefined)
   if (typeof value === "string") return Result.succeed(value)
-  return Option.match(decodeMessages(value), {
-    onNone: () =>
-      Result.fail(`"prompt" must be a string or an array of {"role","content"} messages, got ${kind(value)}`),
-    onSome: (messages) => {
-      const turn = ({ content, role }: (typeof messages)[number]) => `<|im_start|>${role}\n${content}`
-      const last = messages.at(-1)
-      // words that are put into the assistant's mouth stay open: the policy goes on with them
-      return Result.succeed(
-        last?.role === "assistant"
-          ? messages.slice(0, -1).map((message) => `${turn(message)}<|im_end|>\n`).join("") + turn(last)
-          : `${messages.map((message) => `${turn(message)}<|im_end|>\n`).join("")}<|im_start|>assistant\n`
-      )
-    }
+  return Result.map(promptMessages(value), (messages) => {
+    const turn = ({ content, role }: Message) => `<|im_start|>${role}\n${content}`
+    const last = messages.at(-1)
+    // words that are put into the assistant's mouth stay open: the policy goes on with them
+    return last?.role === "assistant"
+      ? messages.slice(0, -1).map((message) => `${turn(message)}<|im_end|>\n`).join("") + turn(last)
+      : `${messages.map((message) => `${turn(message)}<|im_end|>\n`).join("")}<|im_start|>assistant\n`
   })
 }
 

@@ -59,6 +59,14 @@ export const otherOpening = new RegExp(choice(otherOpens), "g")
 export const toolTurnEnd = new RegExp(`${choice(goOn)}|${assistant}`, "g")
 
 /**
+ * Where a turn ends.
+ *
+ * @category constants
+ * @since 0.2.0
+ */
+export const turnEnd = new RegExp(choice([...ends, ...goOn]))
+
+/**
  * A closing tag behind which nothing but marks comes before the assistant speaks, or the text ends.
  *
  * @category constants
@@ -163,3 +171,40 @@ export const gapBefore = (text: string, end: number, from: number): number => {
   const start = before(text, end, from, allMarks)
   return opensOther(text.slice(start, end)) ? start : end
 }
+
+const endings = new RegExp(`(?:${space}*${within})*${space}*`, "y")
+
+/**
+ * Behind the ends of a turn, and white space, that stand at an offset.
+ *
+ * @category scanning
+ * @since 0.2.0
+ */
+export const behindEnds = (text: string, from: number): number => {
+  endings.lastIndex = from
+  return endings.test(text) ? endings.lastIndex : from
+}
+
+const assistantAtEnd = new RegExp(`${assistant}$`)
+
+/**
+ * What somebody else's turn shows, without the marks in front of it and the assistant's opening behind it; `undefined` where
+ * there are no marks.
+ *
+ * @category getters
+ * @since 0.2.0
+ */
+export const unmarked = (text: string): string | undefined => {
+  const start = behindGap(text, 0)
+  const opened = assistantAtEnd.exec(text)?.index ?? text.length
+  const end = endsBefore(text, opened, start)
+  return opensOther(text.slice(0, start)) || end < text.length ? text.slice(start, end) : undefined
+}
+
+/**
+ * The offset behind which nothing but ends of a turn and white space stands: the text that its author wrote ends there.
+ *
+ * @category scanning
+ * @since 0.2.0
+ */
+export const withoutEnds = (text: string): number => endsBefore(text, text.length, 0)

@@ -8,77 +8,27 @@
 import { Effect, Option, Schema, Stream } from "effect"
 import { AdamW } from "../domain/AdamW.ts"
 import * as Batch from "../domain/Batch.ts"
-import type { Demonstration, Piece } from "../domain/Demonstration.ts"
 import * as Differences from "../domain/Differences.ts"
 import * as LearningRate from "../domain/LearningRate.ts"
 import { negativeLogLikelihood } from "../domain/Loss.ts"
 import * as Prng from "../domain/Prng.ts"
-import { renderPrompt } from "../domain/Protocol.ts"
 import { type CheckpointError, Checkpoints } from "../services/Checkpoints.ts"
 import { type LearnerError, Optimizer } from "../services/Optimizer.ts"
 import { Policy, type PolicyError } from "../services/Policy.ts"
-import { type ChatTemplateError, Tokenizer } from "../services/Tokenizer.ts"
+import type { Example } from "./finetune/Example.ts"
 import { NothingToDo, ResumeConflict, ResumeMismatch } from "./train/State.ts"
 
-/**
- * The tokens of a demonstration, shape `[tokens]`; `weights` is 1 where the policy wrote them and 0 elsewhere.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Example {
-  readonly key: string
-  readonly ids: Int32Array
-  readonly weights: Float32Array
-}
-
-/** The recorded tokens where they are this tokenizer's, else those of the text. */
-const tokensOf = (tokenizer: Tokenizer["Service"], { ids, text }: Piece): Int32Array =>
-  ids !== null && ids.every((id) => id >= 0 && id < tokenizer.vocabularySize) && tokenizer.decode(ids) === text
-    ? ids
-    : tokenizer.encode(text)
+export { type Example, toExample } from "./finetune/Example.ts"
 
 /**
- * Tokenizes a demonstration. A prompt that was not recorded is the reference's with the question, as rollouts have it.
- *
- * @category conversions
- * @since 0.1.0
- */
-export const toExample = Effect.fnUntraced(function*(
-  demonstration: Demonstration,
-  key: string
-): Effect.fn.Return<Example, ChatTemplateError, Tokenizer> {
-  const tokenizer = yield* Tokenizer
-  const { pieces, question } = demonstration
-  const prompt = demonstration.prompt ?? [{ role: "user" as const, content: renderPrompt("search", question) }]
-  const first: Piece = "text" in prompt
-    ? prompt
-    : {
-      text: yield* tokenizer.applyChatTemplate(prompt, { addGenerationPrompt: true }),
-      ids: null,
-      learned: false
-    }
-  const parts = [first, ...pieces].map((piece) => ({ ids: tokensOf(tokenizer, piece), learned: piece.learned }))
-  const tokens = parts.reduce((sum, part) => sum + part.ids.length, 0)
-  const ids = new Int32Array(tokens)
-  const weights = new Float32Array(tokens)
-  let offset = 0
-  for (const part of parts) {
-    ids.set(part.ids, offset)
-    if (part.learned) weights.fill(1, offset, offset + part.ids.length)
-    offset += part.ids.length
-  }
-  return { key, ids, weights }
-})
-
-/**
- * Everything that decides the result. `data` stands for the examples.
+ * Everything that decides the result. `model` stands for the weights that it begins with, `data` for the examples.
  *
  * @category schemas
  * @since 0.1.0
  */
 export const Plan = Schema.Struct({
   seed: Schema.String,
+  model: Schema.String,
   data: Schema.String,
   examples: Schema.Natural,
   epochs: Schema.Natural,

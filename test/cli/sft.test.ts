@@ -1,13 +1,15 @@
 import { assert, layer } from "@effect/vitest"
-import { Effect, FileSystem, Result, Schema, Stream } from "effect"
+import { Effect, FileSystem, Option, Result, Schema, Stream } from "effect"
 import { Command } from "effect/cli"
 import { rollout } from "../../src/cli/rollout.ts"
 import { runs } from "../../src/cli/runs.ts"
 import { sft } from "../../src/cli/sft.ts"
+import { readExamples } from "../../src/cli/sftData.ts"
 import { fromJson } from "../../src/domain/Demonstration.ts"
 import { lossMask, tokenIds } from "../../src/domain/Trajectory.ts"
 import { shippedModel } from "../../src/layers/assets.ts"
 import * as CheckpointsMemory from "../../src/layers/checkpoints/CheckpointsMemory.ts"
+import * as ContentHash from "../../src/layers/contentHash.ts"
 import * as Pretrained from "../../src/layers/model/Pretrained.ts"
 import * as PolicyEngine from "../../src/layers/policy/PolicyEngine.ts"
 import * as Finetune from "../../src/programs/Finetune.ts"
@@ -59,6 +61,7 @@ layer(Tiny.layer, { excludeTestServices: true, timeout: "60 seconds" })("search-
         const examples = yield* examplesOf((yield* logged).records)
         const plan: Finetune.Plan = {
           seed: "1",
+          model: "this",
           data: "these",
           examples: examples.length,
           epochs: 2,
@@ -96,6 +99,7 @@ layer(Tiny.layer, { excludeTestServices: true, timeout: "60 seconds" })("search-
         const model = `${directory}/model`
         const made = yield* finetuning([model, "--data", file, "--run", run, "--validate", file, "--batch-size", "4"])
         assert.isUndefined(made.error)
+        assert.strictEqual(made.errors[0], `Fine-tuning what ${run} has learned (checkpoint latest)`)
         const losses = [...made.output.matchAll(/^(?:before|after) · validation loss ([\d.]+)$/gm)].map(([, loss]) =>
           Number(loss)
         )
@@ -152,4 +156,80 @@ layer(Tiny.layer, { excludeTestServices: true, timeout: "60 seconds" })("search-
       }),
     120_000
   )
+
+  it.effect("says which model learns, and does not let the shipped one learn from what another made unless told", () =>
+    Effect.gen(function*() {
+      const { run, world } = yield* Tiny.TinyRun
+      const fs = yield* FileSystem.FileSystem
+      const directory = yield* fs.makeTempDirectoryScoped()
+      const { tokenizer } = yield* Pretrained.open(shippedModel)
+      const read = (file: string, told: boolean) =>
+        readExamples([file], {
+          minReward: Option.none(),
+          skipBad: false,
+          limit: 1000,
+          learner: { model: shippedModel, hash: ContentHash.ofModel(shippedModel), told }
+        }).pipe(Effect.provideService(Tokenizer, tokenizer))
+
+      // what began as the shipped model may teach it
+      const ofRun = `${directory}/run.jsonl`
+      const rolled = yield* rolling([
+        `--questions=${world}/dev.jsonl`,
+        `--corpus=${world}/corpus.jsonl`,
+        "--top-k=1",
+        "--max-context-tokens=384",
+        "--max-response-tokens=24",
+        "--max-observation-tokens=60",
+        "--json",
+        "--limit=1",
+        `--out=${ofRun}`,
+        `--run=${run}`
+      ])
+      assert.isUndefined(rolled.error)
+      assert.deepStrictEqual((yield* read(ofRun, false)).notes, [
+        `made by the run ${run} (from the model ${shippedModel})`
+      ])
+      const [line = ""] = (yield* fs.readFileString(ofRun)).split("\n")
+      const record = JSON.parse(line)
+      const model = { path: shippedModel, sha256: yield* ContentHash.ofModel(shippedModel) }
+      assert.deepStrictEqual(record.policy, { kind: "run", place: run, model })
+
+      const file = `${directory}/mo del.jsonl`
+      const place = `${directory}/o ther`
+      const policy = { kind: "model", place, model: { path: place, sha256: "0" } }
+      yield* fs.writeFileString(file, JSON.stringify({ ...record, policy }))
+      const refused = yield* finetuning([`${directory}/a`, "--data", file])
+      assert.strictEqual(refused.errors[0], `Fine-tuning ${shippedModel}, the model that ships with the package`)
+      assert.include(refused.error, `${file}:1 was made by the model ${place}, and no model is named`)
+      assert.include(refused.error, `--model '${place}' goes on with that one`)
+      assert.isFalse(yield* fs.exists(`${directory}/a/model.safetensors`))
+      assert.deepStrictEqual((yield* read(file, true)).notes, [`made by the model ${place}`])
+
+      // a record that says nothing of its model but holds its tokens
+      const foreign = JSON.parse(line, (key, value) => key === "ids" ? value.map((id: number) => id + 40_000) : value)
+      yield* fs.writeFileString(file, JSON.stringify({ scored: foreign.scored }))
+      assert.include(
+        (yield* Effect.flip(read(file, false))).message,
+        `${file}:1 holds the tokens of another model, and no model is named`
+      )
+      assert.deepStrictEqual((yield* read(file, true)).notes, ["1 with tokens of another tokenizer, encoded anew"])
+    }))
+
+  it.effect("leaves out what nothing tells the reward of, where a reward is asked for", () =>
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const file = `${yield* fs.makeTempDirectoryScoped()}/a.jsonl`
+      const messages = [{ role: "user", content: "who is it" }, { role: "assistant", content: "<answer> x </answer>" }]
+      yield* fs.writeFileString(file, `${JSON.stringify({ messages })}\n`)
+      const { tokenizer } = yield* Pretrained.open(shippedModel)
+      const read = (minReward: Option.Option<number>) =>
+        readExamples([file], {
+          minReward,
+          skipBad: false,
+          limit: 1000,
+          learner: { model: shippedModel, hash: Effect.succeed("1"), told: false }
+        }).pipe(Effect.provideService(Tokenizer, tokenizer))
+      assert.strictEqual((yield* read(Option.none())).examples.length, 1)
+      assert.include((yield* Effect.flip(read(Option.some(0.5)))).message, "1 without a reward")
+    }))
 })

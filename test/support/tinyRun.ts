@@ -55,7 +55,7 @@ const made = Layer.effect(
 
 export const layer = Layer.provideMerge(made, NodeServices.layer)
 
-/** What a command prints, and its error's text when there is one. */
+/** What a command prints, line by line where it goes to standard error, and its error's text when there is one. */
 export const outcome = (
   command: (args: ReadonlyArray<string>) => Effect.Effect<void, Error, NodeServices.NodeServices>
 ) =>
@@ -64,5 +64,9 @@ export const outcome = (
       Effect.as(undefined),
       Effect.catch((error) => Effect.succeed(error.message))
     )
-    return { error, output: (yield* TestConsole.logLines).map(String).join("\n") }
+    return {
+      error,
+      output: (yield* TestConsole.logLines).map(String).join("\n"),
+      errors: (yield* TestConsole.errorLines).map(String)
+    }
   }, Effect.provide(Layer.fresh(TestConsole.layer)))

@@ -5,16 +5,17 @@
  */
 import { Schema } from "effect"
 import { ScoredTrajectory } from "../../domain/Outcome.ts"
+import { PolicySource } from "../../domain/PolicySource.ts"
 import { RolloutError } from "./Options.ts"
 
 /**
- * One rollout: a scored trajectory, or why there is none.
+ * One rollout: a scored trajectory with the policy that made it, or why there is none.
  *
  * @category schemas
  * @since 0.1.0
  */
 export const RolloutRecord = Schema.TaggedUnion({
-  Scored: { scored: ScoredTrajectory },
+  Scored: { scored: ScoredTrajectory, policy: Schema.optionalKey(PolicySource) },
   Failed: {
     promptKey: Schema.String,
     sample: Schema.Natural,
