@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { Console, Effect, FileSystem, Layer, Option, Schema, Terminal } from "effect"
+import { Console, Effect, Layer, Schema, Terminal } from "effect"
 import { Argument, Command, TerminalCapabilities } from "effect/cli"
 import { ScoredDocument } from "../domain/Document.ts"
 import { plural } from "../domain/Plural.ts"
@@ -13,11 +13,11 @@ import { Ending, type Segment, type Trajectory } from "../domain/Trajectory.ts"
 import * as Rollout from "../programs/Rollout.ts"
 import { rolloutOptions } from "../programs/train/Collect.ts"
 import * as Flag from "./flag.ts"
-import { retrieverFlags, retrieverLayer } from "./retrieverFlags.ts"
+import { retrieverFlags } from "./retrieverFlags.ts"
+import * as RunRetriever from "./runRetriever.ts"
 import * as SpokenText from "./spokenText.ts"
 import { printable, type Style, style as terminalStyle } from "./style.ts"
 import * as TrainedPolicy from "./trainedPolicy.ts"
-import { retrieverOf } from "./trainServices.ts"
 import { prediction, segmentText } from "./trajectoryView.ts"
 import { userError } from "./userError.ts"
 
@@ -65,24 +65,6 @@ const searchesOf = (segments: ReadonlyArray<Segment>) =>
       ? [{ query: segment.source.query, documents: segment.source.documents }]
       : []
   )
-
-/** What the flags name, else what the run searches. */
-const retrieverFor = Effect.fnUntraced(function*(input: Input, { config, folder }: TrainedPolicy.Run) {
-  if (Option.isSome(input.index) || Option.isSome(input.corpus) || Option.isSome(input.remote)) {
-    return retrieverLayer(input)
-  }
-  if (config.retriever.kind === "remote") return retrieverOf(config)
-  const fs = yield* FileSystem.FileSystem
-  const there = (file: string) => Effect.orElseSucceed(fs.exists(file), () => false)
-  const { corpus } = config.retriever
-  if (corpus !== null && (yield* there(corpus))) return retrieverOf(config)
-  return yield* userError(
-    corpus === null
-      ? `${folder.directory} names no corpus to search.`
-      : `${corpus}, which the run searched, is not there any more.`,
-    "Name a corpus with --corpus FILE, an index with --index FILE or a server with --remote URL."
-  )
-})
 
 /** One rollout with the run's own limits. */
 const roll = Effect.fnUntraced(function*(
@@ -158,13 +140,13 @@ export const ask = Command.make("ask", flags, (input) =>
     const question = normalizeQuestion(input.question)
     if (question === "") return yield* userError("The question is empty.", "search-r1 ask \"Who …?\" --run DIR")
     const run = yield* TrainedPolicy.open(input)
-    const retriever = yield* retrieverFor(input, run)
+    const retriever = yield* RunRetriever.choose(input, run)
     yield* Effect.gen(function*() {
       const step = yield* TrainedPolicy.restore(run, input.checkpoint)
       if (!input.json) {
         yield* Console.log(style.heading(printable(question)))
         yield* Console.log(
-          style.faint(`${run.folder.directory} after ${plural(step, "step")}`)
+          style.faint(`${run.folder.directory} after ${plural(step, "step")}, ${retriever.told}`)
         )
       }
       const { canAnimate } = yield* TerminalCapabilities.TerminalCapabilities
@@ -179,7 +161,7 @@ export const ask = Command.make("ask", flags, (input) =>
           : `${style.title("Answer:")} ${style.answer(printable(reply.answer))}`,
         style.faint(plural(reply.searches.length, "search", "searches"))
       ].join("\n"))
-    }).pipe(Effect.provide(Layer.merge(TrainedPolicy.layer(run), retriever)))
+    }).pipe(Effect.provide(Layer.merge(TrainedPolicy.layer(run), retriever.layer)))
   }).pipe(Effect.scoped)).pipe(
     Command.withDescription(
       "Ask the policy of a run a question and watch it think, search, read and answer, token by token in a terminal. It searches what the run searched unless --corpus, --index or --remote name something else."

@@ -23,9 +23,10 @@ import * as Outputs from "./outputs.ts"
 import * as PathKind from "./pathKind.ts"
 import { progress } from "./progress.ts"
 import { retrieverFlags, retrieverLayer, retrieverReads } from "./retrieverFlags.ts"
-import { source, ways } from "./rolloutPolicy.ts"
+import { runOf, source, ways } from "./rolloutPolicy.ts"
 import { questionTable, totals } from "./rolloutSummary.ts"
 import * as RunFolder from "./runFolder.ts"
+import * as RunRetriever from "./runRetriever.ts"
 import { style as terminalStyle } from "./style.ts"
 import * as TrainedPolicy from "./trainedPolicy.ts"
 import { trajectoryView } from "./trajectoryView.ts"
@@ -71,7 +72,9 @@ const flags = {
   ),
   run: Flag.String("run").pipe(
     Flag.withMetavar("DIR"),
-    Flag.withDescription("What a run has learned as policy; the run's own limits hold unless others are given"),
+    Flag.withDescription(
+      "What a run has learned as policy; the run's own limits hold, and what it searched is searched, unless others are given"
+    ),
     Flag.optional
   ),
   checkpoint: TrainedPolicy.runFlags.checkpoint,
@@ -166,10 +169,14 @@ const rewardLayer = (input: Input) => {
   }
 }
 
-const searched = (input: Input) =>
-  Rollout.asksEngine({ doSearch: !input.noSearch, template: input.template })
-    ? retrieverLayer(input)
-    : RetrieverMemory.layer({})
+/** What is searched, and a line about it where that is what a run searched. */
+const searched = Effect.fnUntraced(function*(input: Input, run: Option.Option<TrainedPolicy.Run>) {
+  if (!Rollout.asksEngine({ doSearch: !input.noSearch, template: input.template })) return RetrieverMemory.layer({})
+  if (Option.isNone(run)) return retrieverLayer(input)
+  const { layer, told } = yield* RunRetriever.choose(input, run.value)
+  yield* Console.error(told)
+  return layer
+})
 
 /**
  * @category commands
@@ -183,9 +190,11 @@ export const rollout = Command.make("rollout", flags, (input) =>
       ...Option.isSome(input.run) ? Outputs.run(yield* RunFolder.at(input.run.value)) : [],
       ...retrieverReads(input)
     ])
-    const { groupSize, limits, madeBy, policy, prompts } = yield* source(input)
+    const run = yield* runOf(input)
+    const { groupSize, limits, madeBy, policy, prompts } = yield* source(input, run)
     // that the lines can tell later which model's tokens they hold
     const made = out === undefined ? undefined : yield* madeBy
+    const retriever = yield* searched(input, run)
     const base = { ...Rollout.defaults, ...limits }
     const { tick } = yield* progress({ unit: "rollout" })
     const outcomes = ScoredRollouts.score(Rollout.outcomes(prompts, {
@@ -226,7 +235,7 @@ export const rollout = Command.make("rollout", flags, (input) =>
     yield* withLines(out, asked, { precious: "rollouts" }).pipe(
       Effect.provide([
         policy,
-        searched(input),
+        retriever,
         rewardLayer(input),
         FairScheduler.layer
       ])

@@ -95,12 +95,23 @@ const learned = Effect.fnUntraced(function*(kind: "model" | "run", place: string
 })
 
 /**
- * Prompts, policy with its tokenizer, the limits that go with it, and what tells later who made the rollouts.
+ * The run whose policy is asked for, if any.
+ *
+ * @category constructors
+ * @since 0.2.0
+ */
+export const runOf = (input: Input) =>
+  Effect.transposeOption(
+    Option.map(input.run, (run) => TrainedPolicy.open({ run, device: Option.some(input.device) }, ways))
+  )
+
+/**
+ * Prompts, policy with its tokenizer, the limits that go with it, and what tells later who made the rollouts. `run` is the one that {@link runOf} has looked up.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const source = Effect.fnUntraced(function*(input: Input) {
+export const source = Effect.fnUntraced(function*(input: Input, run: Option.Option<TrainedPolicy.Run>) {
   const named = [input.script, input.replay, input.model, input.run].filter(Option.isSome).length
   if (named !== 1) {
     return yield* userError(
@@ -126,14 +137,13 @@ export const source = Effect.fnUntraced(function*(input: Input) {
     }
   }
   const asked = yield* questionsOf(input)
-  if (Option.isSome(input.run)) {
-    const run = yield* TrainedPolicy.open({ run: input.run.value, device: Option.some(input.device) }, ways)
+  if (Option.isSome(run)) {
     return {
       prompts: asked,
-      policy: runPolicy(run, input.checkpoint),
+      policy: runPolicy(run.value, input.checkpoint),
       groupSize,
-      limits: { ...rolloutOptions(run.config), sampling },
-      madeBy: learned("run", run.folder.directory, modelOf(run.config))
+      limits: { ...rolloutOptions(run.value.config), sampling },
+      madeBy: learned("run", run.value.folder.directory, modelOf(run.value.config))
     }
   }
   if (Option.isSome(input.model)) {

@@ -3,23 +3,37 @@
  *
  * @since 0.1.0
  */
-import { Effect, Option, Path, Stream } from "effect"
+import { Effect, Option, Path, Schema, Stream } from "effect"
 import type { RunConfig } from "../domain/RunConfigSchema.ts"
 import * as CheckpointsFileSystem from "../layers/checkpoints/CheckpointsFileSystem.ts"
 import * as RunLogFileSystem from "../layers/runlog/RunLogFileSystem.ts"
+import * as WriterLock from "../layers/writerLock.ts"
 import { Checkpoints } from "../services/Checkpoints.ts"
 import type { MetricsRecord } from "../services/RunLog.ts"
 import * as RunFolder from "./runFolder.ts"
 import { userError } from "./userError.ts"
 
 /**
- * `not evaluated` is a run that has made its steps and whose last evaluation was interrupted. `unfinished` is one that
- * is going on as well as one that was interrupted: `lastSign` tells them apart.
+ * `running` is a run that a process writes to. `not evaluated` is one that has made its steps and whose last evaluation
+ * was interrupted, `unfinished` one that was interrupted before.
  *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const State = Schema.Literals([
+  "running",
+  "done",
+  "not evaluated",
+  "stopped early",
+  "unfinished",
+  "no step yet"
+])
+
+/**
  * @category models
  * @since 0.1.0
  */
-export type State = "done" | "not evaluated" | "stopped early" | "unfinished" | "no step yet"
+export type State = typeof State.Type
 
 /**
  * A run at a glance.
@@ -94,7 +108,9 @@ export const read = Effect.fn("Cli.readRun")(function*(directory: string) {
     started: events[0]?.time ?? null,
     lastSign: events.at(-1)?.time ?? null,
     step,
-    state: stateOf(logged, step, config, events.at(-1)?.event),
+    state: (yield* WriterLock.isHeld(folder.directory))
+      ? "running"
+      : stateOf(logged, step, config, events.at(-1)?.event),
     metrics: Option.match(last, { onNone: () => ({}), onSome: (record) => record.metrics }),
     evaluations
   }

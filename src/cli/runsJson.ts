@@ -7,14 +7,14 @@ import { Effect, Schema } from "effect"
 import { RunConfig } from "../domain/RunConfig.ts"
 import { CheckpointInfo } from "../services/Checkpoints.ts"
 import { MetricsRecord } from "../services/RunLog.ts"
-import { bestEm, lastEm, type RunSummary } from "./runSummary.ts"
+import { bestEm, lastEm, type RunSummary, State } from "./runSummary.ts"
 
 const Metrics = Schema.Record(Schema.String, Schema.Finite)
 
 const fields = {
   name: Schema.String,
   directory: Schema.String,
-  state: Schema.Literals(["done", "not evaluated", "stopped early", "unfinished", "no step yet"]),
+  state: State,
   algorithm: Schema.String,
   seed: Schema.Natural,
   /** Steps made, of `steps`. */

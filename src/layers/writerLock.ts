@@ -53,6 +53,14 @@ export class LockUnavailable extends Schema.TaggedError<LockUnavailable>()("Lock
   }
 }
 
+/**
+ * The lock file of what is kept in a directory: a run, a model in the making.
+ *
+ * @category constants
+ * @since 0.2.0
+ */
+export const fileName = "writer.lock"
+
 const Holder = Schema.Struct({
   ...ProcessIdentity.ProcessIdentity.fields,
   since: Schema.String,
@@ -73,6 +81,19 @@ const holderOf = Effect.fnUntraced(function*(file: string) {
   const fs = yield* FileSystem.FileSystem
   const text = yield* Effect.option(fs.readFileString(file))
   return Option.flatMap(text, (text) => Option.some(Schema.decodeOption(Text)(text)))
+})
+
+/**
+ * Whether a process that may run holds the lock of a directory, see {@link acquireDirectory}. One that cannot be read is
+ * nobody's.
+ *
+ * @category getters
+ * @since 0.2.0
+ */
+export const isHeld = Effect.fnUntraced(function*(directory: string) {
+  const { join } = yield* Path.Path
+  const found = Option.flatten(yield* holderOf(join(directory, fileName)))
+  return Option.isSome(found) && (yield* ProcessIdentity.mayRun(found.value))
 })
 
 /** Makes the lock where there is none: it appears with its whole text. */
@@ -179,14 +200,6 @@ export const acquire = Effect.fn("WriterLock.acquire")(function*(
     Effect.catchTag("PlatformError", (error) => unavailable(error))
   )
 })
-
-/**
- * The lock file of what is kept in a directory: a run, a model in the making.
- *
- * @category constants
- * @since 0.2.0
- */
-export const fileName = "writer.lock"
 
 /**
  * Claims a directory, see {@link acquire}. One that is not there yet is made, and removed at the end where nothing has come

@@ -79,7 +79,7 @@ describe("search-r1 rollout", () => {
         "--questions FILE with one of --model DIR, --run DIR and --script FILE, or --replay FILE"
       )
       assert.include(yield* message(...demoFlags.with(1, "missing.jsonl")), "missing.jsonl: there is no such file")
-      assert.include(yield* message(...demoFlags.with(3, corpus)), `${corpus}:1: `)
+      assert.include(yield* message(...demoFlags.with(3, corpus)), `${corpus} is a corpus, and a script`)
       assert.include(yield* message("--questions", questions, "--script", script), "--corpus FILE")
       assert.include(yield* message(...demoFlags, "--out", questions), "would overwrite")
       assert.include(

@@ -1,13 +1,21 @@
 import { assert, layer } from "@effect/vitest"
 import { Effect, FileSystem, Layer, Stream } from "effect"
 import { Command } from "effect/cli"
+import { TestConsole } from "effect/testing"
 import { ask } from "../../src/cli/ask.ts"
 import { evaluate } from "../../src/cli/evaluate.ts"
+import { rollout } from "../../src/cli/rollout.ts"
 import { runs as runsCommand } from "../../src/cli/runs.ts"
+import * as RunSummary from "../../src/cli/runSummary.ts"
 import * as CheckpointsFileSystem from "../../src/layers/checkpoints/CheckpointsFileSystem.ts"
 import * as Pretrained from "../../src/layers/model/Pretrained.ts"
 import { Checkpoints } from "../../src/services/Checkpoints.ts"
 import * as Tiny from "../support/tinyRun.ts"
+
+const corpusOf = Effect.fnUntraced(function*(run: string) {
+  const { config } = yield* RunSummary.read(run)
+  return config.retriever.corpus
+})
 
 const version = { version: "0" }
 const asking = Tiny.outcome(Command.runWith(ask, version))
@@ -44,6 +52,27 @@ layer(Tiny.layer, { excludeTestServices: true, timeout: "60 seconds" })("command
       const missing = yield* evaluating(["--run", run, "--checkpoint", "7"])
       assert.include(missing.error, "has no checkpoint of step 7.\nThere are those of 1, 2.")
     }), 60_000)
+
+  it.effect(
+    "rollout searches what the run searched unless flags name something else, and says so",
+    () =>
+      Effect.gen(function*() {
+        const { run, world } = yield* Tiny.TinyRun
+        const args = ["--run", run, "--questions", `${world}/train.jsonl`, "--limit", "2", "--json"]
+        const rolling = (more: ReadonlyArray<string>) =>
+          Effect.gen(function*() {
+            yield* Command.runWith(rollout, version)([...args, ...more])
+            return (yield* TestConsole.errorLines).map(String)
+          }).pipe(Effect.provide(Layer.fresh(TestConsole.layer)))
+        assert.deepStrictEqual((yield* rolling([])).slice(0, 1), [
+          `searching what the run searched, ${yield* corpusOf(run)} (lunr)`
+        ])
+        const other = `${world}/dev.jsonl.corpus`
+        yield* (yield* FileSystem.FileSystem).copyFile(`${world}/corpus.jsonl`, other)
+        assert.deepStrictEqual((yield* rolling(["--corpus", other])).slice(0, 1), [`searching ${other}`])
+      }),
+    60_000
+  )
 
   it.effect(
     "ask searches the run's own corpus, and shows what it thinks, finds and answers",
