@@ -13,7 +13,6 @@ import * as Vocabulary from "../domain/world/Vocabulary.ts"
 import * as World from "../domain/world/World.ts"
 import * as WorldModel from "../domain/world/WorldModel.ts"
 import * as WorldQuestion from "../domain/world/WorldQuestion.ts"
-import * as AtomicFile from "../layers/atomicFile.ts"
 import * as CheckpointsFileSystem from "../layers/checkpoints/CheckpointsFileSystem.ts"
 import { incremental } from "../layers/hash.ts"
 import * as HuggingFaceWriter from "../layers/model/HuggingFaceWriter.ts"
@@ -28,6 +27,7 @@ import { Policy } from "../services/Policy.ts"
 import { Tokenizer } from "../services/Tokenizer.ts"
 import { deviceFlags, deviceLayer } from "./deviceFlag.ts"
 import * as Flag from "./flag.ts"
+import { isThere } from "./isThere.ts"
 import * as Outputs from "./outputs.ts"
 import { interval, time } from "./progress.ts"
 import { parseHops, share } from "./questionMix.ts"
@@ -193,18 +193,13 @@ const makeProgress = Effect.fnUntraced(function*(steps: number) {
 
 const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`
 
-const exists = Effect.fnUntraced(function*(path: string) {
-  const fs = yield* FileSystem.FileSystem
-  return yield* fs.exists(path).pipe(Effect.orElseSucceed(() => false))
-})
-
 const program = Effect.fnUntraced(function*(input: Input) {
   const fs = yield* FileSystem.FileSystem
   const { join } = yield* Path.Path
   yield* Outputs.claimDirectory(input.directory, yield* Effect.forEach(Option.toArray(input.from), Outputs.model))
   const { plan, weights } = yield* beginning(input, yield* planOf(input))
   const checkpoints = join(input.directory, "checkpoints")
-  const started = (yield* exists(join(input.directory, "model.safetensors"))) ||
+  const started = (yield* isThere(join(input.directory, "model.safetensors"))) ||
     (yield* CheckpointsFileSystem.holds(checkpoints))
   if (started && !input.resume && !input.force) {
     return yield* userError(
@@ -233,12 +228,14 @@ const program = Effect.fnUntraced(function*(input: Input) {
     RetrieverLunr.layer(Stream.fromIterable(World.documents(exam.world)), { cacheDirectory: false })
   ))
   const save = Effect.fnUntraced(function*(step: number, measurement: Pretrain.Measurement) {
-    yield* HuggingFaceWriter.save(input.directory, { config, read: engine.readWeight })
-    yield* AtomicFile.writeString(
-      join(input.directory, "tokenizer.json"),
-      json(WorldModel.tokenizerJson(vocabulary))
-    )
-    yield* AtomicFile.writeString(join(input.directory, "pretrain.json"), json({ step, plan, measurement }))
+    yield* HuggingFaceWriter.save(input.directory, {
+      config,
+      read: engine.readWeight,
+      files: {
+        "tokenizer.json": json(WorldModel.tokenizerJson(vocabulary)),
+        "pretrain.json": json({ step, plan, measurement })
+      }
+    })
   })
 
   if (input.force && !input.resume) yield* fs.remove(checkpoints, { recursive: true, force: true })

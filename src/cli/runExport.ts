@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { Console, Effect, FileSystem, Option, Path } from "effect"
+import { Console, Effect, Option, Path } from "effect"
 import { Argument, CliError, Command } from "effect/cli"
 import { Precision } from "../domain/ModelConfig.ts"
 import * as ModelTensors from "../domain/ModelTensors.ts"
@@ -12,6 +12,7 @@ import * as HuggingFaceWriter from "../layers/model/HuggingFaceWriter.ts"
 import * as Weights from "../layers/model/Weights.ts"
 import { Engine } from "../layers/policy/PolicyEngine.ts"
 import * as Flag from "./flag.ts"
+import { isThere } from "./isThere.ts"
 import * as Outputs from "./outputs.ts"
 import { progress } from "./progress.ts"
 import * as TrainedPolicy from "./trainedPolicy.ts"
@@ -20,22 +21,17 @@ import { userError } from "./userError.ts"
 
 const { checkpoint, device } = TrainedPolicy.runFlags
 
-const exists = Effect.fnUntraced(function*(path: string) {
-  const fs = yield* FileSystem.FileSystem
-  return yield* Effect.orElseSucceed(fs.exists(path), () => false)
-})
-
 /** Fails where saving into a folder would destroy something that is not the model of an earlier export. */
 const checkTarget = Effect.fnUntraced(function*(target: string, overwrite: boolean) {
   const { join } = yield* Path.Path
   const { config, index, weights } = HuggingFaceModel.fileNames
-  if ((yield* exists(join(target, weights))) || (yield* exists(join(target, index)))) {
+  if ((yield* isThere(join(target, weights))) || (yield* isThere(join(target, index)))) {
     return overwrite ? undefined : yield* userError(
       `${target} holds a model already.`,
       "Name another folder, or replace the model in it with --overwrite."
     )
   }
-  if (yield* exists(join(target, config))) {
+  if (yield* isThere(join(target, config))) {
     return yield* userError(
       `${target} holds a ${config} that belongs to no model; a model's would replace it.`,
       "Name another folder."

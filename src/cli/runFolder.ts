@@ -12,6 +12,7 @@ import * as Directories from "../layers/directories.ts"
 import * as SystemReason from "../layers/systemReason.ts"
 import * as TextFile from "../layers/textFile.ts"
 import * as WriterLock from "../layers/writerLock.ts"
+import { isThere } from "./isThere.ts"
 import * as PathKind from "./pathKind.ts"
 import { userError } from "./userError.ts"
 
@@ -154,8 +155,8 @@ export const writeConfig = Effect.fnUntraced(function*(folder: RunFolder, config
  * @category predicates
  * @since 0.2.0
  */
-export const exists = ({ config }: RunFolder): Effect.Effect<boolean, never, FileSystem.FileSystem> =>
-  Effect.flatMap(FileSystem.FileSystem, (fs) => Effect.orElseSucceed(fs.exists(config), () => false))
+export const exists = ({ config }: RunFolder): Effect.Effect<boolean, CliError.UserError, FileSystem.FileSystem> =>
+  isThere(config)
 
 /**
  * The configuration that a run was made with. `ways` tells how the caller takes what is none.

@@ -19,6 +19,7 @@ import * as SystemReason from "../layers/systemReason.ts"
 import * as Rollout from "../programs/Rollout.ts"
 import { Questions } from "../services/Questions.ts"
 import { Retriever } from "../services/Retriever.ts"
+import { isThere } from "./isThere.ts"
 import * as PathKind from "./pathKind.ts"
 import * as RunFolder from "./runFolder.ts"
 import { modelOf } from "./trainServices.ts"
@@ -210,7 +211,7 @@ const decode = Json.decode(RunInputs.RunInputs)
  */
 export const read = Effect.fnUntraced(function*({ inputs }: RunFolder.RunFolder) {
   const fs = yield* FileSystem.FileSystem
-  if (!(yield* Effect.orElseSucceed(fs.exists(inputs), () => false))) return Option.none<RunInputs.RunInputs>()
+  if (!(yield* isThere(inputs))) return Option.none<RunInputs.RunInputs>()
   return Option.some(
     yield* fs.readFileString(inputs).pipe(
       Effect.mapError(SystemReason.of),

@@ -10,7 +10,6 @@ import { contextLength } from "../domain/ModelConfig.ts"
 import { plural } from "../domain/Plural.ts"
 import { shellWord } from "../domain/ShellWord.ts"
 import { shippedModel } from "../layers/assets.ts"
-import * as AtomicFile from "../layers/atomicFile.ts"
 import * as CheckpointsFileSystem from "../layers/checkpoints/CheckpointsFileSystem.ts"
 import * as ContentHash from "../layers/contentHash.ts"
 import * as HuggingFaceWriter from "../layers/model/HuggingFaceWriter.ts"
@@ -22,6 +21,7 @@ import { Tokenizer } from "../services/Tokenizer.ts"
 import { deviceFlags } from "./deviceFlag.ts"
 import * as Flag from "./flag.ts"
 import { invocation } from "./invocation.ts"
+import { isThere } from "./isThere.ts"
 import * as Outputs from "./outputs.ts"
 import * as PathKind from "./pathKind.ts"
 import { progress } from "./progress.ts"
@@ -114,11 +114,6 @@ const flags = {
 
 type Input = Command.Command.Config.Infer<typeof flags>
 
-const exists = Effect.fnUntraced(function*(path: string) {
-  const fs = yield* FileSystem.FileSystem
-  return yield* Effect.orElseSucceed(fs.exists(path), () => false)
-})
-
 /** The folder of the model to start from: what a run has learned is written into one first. */
 const beginning = Effect.fnUntraced(function*(input: Input) {
   if (Option.isNone(input.run)) return Option.getOrElse(input.model, () => shippedModel)
@@ -150,7 +145,7 @@ const program = Effect.fnUntraced(function*(input: Input) {
     ...yield* Effect.forEach(Option.toArray(input.model), Outputs.model),
     ...Option.isSome(input.run) ? Outputs.run(yield* RunFolder.at(input.run.value)) : []
   ])
-  const there = (yield* exists(join(input.directory, "config.json"))) ||
+  const there = (yield* isThere(join(input.directory, "config.json"))) ||
     (yield* CheckpointsFileSystem.holds(checkpoints))
   if (there && !input.resume && !input.force) {
     return yield* userError(
@@ -238,23 +233,26 @@ const program = Effect.fnUntraced(function*(input: Input) {
       Effect.catchTag("NothingToDo", () => Console.error("All its steps were made; the model is saved again."))
     )
     const after = yield* validate("after")
-    yield* HuggingFaceWriter.save(input.directory, { config, read: readWeight, companionsFrom: model })
-    yield* AtomicFile.writeString(
-      join(input.directory, "sft.json"),
-      json({
-        plan,
-        start: Option.match(input.run, {
-          onNone: () => ({ model: resolve(model) }),
-          onSome: (run) => ({ run: resolve(run), checkpoint: input.checkpoint })
-        }),
-        data: input.data.map((file) => resolve(file)),
-        minReward: Option.getOrNull(input.minReward),
-        read: data.read,
-        steps: last?.steps ?? Finetune.steps(plan),
-        epochLosses: losses,
-        validationLoss: before === null ? null : { before, after }
-      })
-    )
+    yield* HuggingFaceWriter.save(input.directory, {
+      config,
+      read: readWeight,
+      companionsFrom: model,
+      files: {
+        "sft.json": json({
+          plan,
+          start: Option.match(input.run, {
+            onNone: () => ({ model: resolve(model) }),
+            onSome: (run) => ({ run: resolve(run), checkpoint: input.checkpoint })
+          }),
+          data: input.data.map((file) => resolve(file)),
+          minReward: Option.getOrNull(input.minReward),
+          read: data.read,
+          steps: last?.steps ?? Finetune.steps(plan),
+          epochLosses: losses,
+          validationLoss: before === null ? null : { before, after }
+        })
+      }
+    })
   }).pipe(
     Effect.provide(Layer.merge(
       PolicyEngine.layer({ model, device: input.device }),

@@ -61,11 +61,6 @@ export interface StageOptions {
    * loss of power. Default true; caches need it not.
    */
   readonly durable?: boolean | undefined
-  /**
-   * Whether temporary files of the same file are removed whose processes are no more. Default true; not where one directory
-   * holds many files.
-   */
-  readonly tidy?: boolean | undefined
 }
 
 /** Symbolic links that are followed at most, as Linux has it. */
@@ -137,7 +132,7 @@ export const stage = Effect.fnUntraced(function*(
   const real = yield* target(path)
   const directory = paths.dirname(real)
   yield* naming(Directories.make(directory))
-  if (options?.tidy !== false) yield* Effect.ignore(Leftovers.remove(real))
+  yield* Effect.ignore(Leftovers.remove(real))
   const temporary = paths.join(directory, Leftovers.nameFor(paths.basename(real)))
   yield* Effect.addFinalizer(() => Effect.ignore(fs.remove(temporary, { force: true })))
   const mode = Option.match(before, { onNone: () => undefined, onSome: (info) => info.mode & 0o777 | 0o600 })

@@ -12,6 +12,7 @@ import { DateTime, Effect, FileSystem, Option, Path, type PlatformError, Schema,
 import { rmdir } from "node:fs/promises"
 import * as Directories from "./directories.ts"
 import { uniqueName } from "./hash.ts"
+import * as Leftovers from "./leftovers.ts"
 import * as ProcessIdentity from "./processIdentity.ts"
 import * as SystemReason from "./systemReason.ts"
 
@@ -99,7 +100,9 @@ export const isHeld = Effect.fnUntraced(function*(directory: string) {
 /** Makes the lock where there is none: it appears with its whole text. */
 const place = Effect.fnUntraced(function*(file: string, text: string) {
   const fs = yield* FileSystem.FileSystem
-  const own = `${file}.${uniqueName()}`
+  const { basename, dirname, join } = yield* Path.Path
+  yield* Effect.ignore(Leftovers.remove(file))
+  const own = join(dirname(file), Leftovers.nameFor(basename(file)))
   const linked = Effect.andThen(fs.writeFileString(own, text), fs.link(own, file))
   return yield* linked.pipe(
     // some file systems know no second name for a file
@@ -156,11 +159,17 @@ const take = (
     }
   })
 
-/** Only one's own: somebody may have removed it by hand, and somebody else have taken it. */
+/**
+ * Only one's own: somebody may have removed it by hand, and somebody else have taken it. One that cannot be read just now
+ * is more likely one's own than nobody's.
+ */
 const release = Effect.fnUntraced(function*(file: string, { token }: Holder) {
   const fs = yield* FileSystem.FileSystem
-  const found = Option.flatten(yield* holderOf(file))
-  if (Option.isSome(found) && found.value.token === token) yield* Effect.ignore(fs.remove(file, { force: true }))
+  const own = yield* fs.readFileString(file).pipe(
+    Effect.map((text) => Option.exists(Schema.decodeOption(Text)(text), (holder) => holder.token === token)),
+    Effect.catch(({ reason }) => Effect.succeed(reason._tag !== "NotFound"))
+  )
+  if (own) yield* Effect.ignore(fs.remove(file, { force: true }))
 })
 
 /** Directories that are not there yet are made, and removed at the end where nothing has come into them. */

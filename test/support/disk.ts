@@ -93,10 +93,10 @@ export class Disk {
     return node
   }
 
+  /** Nothing is known of folders that were made past the file system, as libraries do. */
   #parent(path: string): Directory {
     const parent = this.#find(dirname(path))
-    if (parent?.kind !== "directory") throw new Error(`${path} is in no folder that is known`)
-    return parent
+    return parent?.kind === "directory" ? parent : newDirectory("")
   }
 
   #flush(concerns: (change: Change) => boolean): void {

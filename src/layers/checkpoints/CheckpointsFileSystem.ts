@@ -37,16 +37,21 @@ const parsePlace = (name: string): { readonly step: number; readonly again: numb
 }
 
 /**
- * Whether a directory holds checkpoints, sound or not; one whose first save failed holds none.
+ * Whether a directory holds checkpoints, sound or not; one whose first save failed holds none. Fails where the system does
+ * not say: a wrong no would let others replace them.
  *
  * @category predicates
  * @since 0.2.0
  */
-export const holds = (directory: string): Effect.Effect<boolean, never, FileSystem.FileSystem> =>
+export const holds = (directory: string): Effect.Effect<boolean, CheckpointIo, FileSystem.FileSystem> =>
   FileSystem.FileSystem.pipe(
     Effect.flatMap((fs) => fs.readDirectory(directory)),
     Effect.map((names) => names.some((name) => parsePlace(name) !== undefined)),
-    Effect.orElseSucceed(() => false)
+    Effect.catchIf(
+      ({ reason }) => reason._tag === "NotFound" || reason._tag === "BadResource",
+      () => Effect.succeed(false)
+    ),
+    Effect.mapError((error) => new CheckpointIo({ path: directory, reason: SystemReason.of(error) }))
   )
 
 const digest = (bytes: Uint8Array): string => incremental().update(bytes).digest("hex")

@@ -31,6 +31,8 @@ export interface SaveOptions<E, R> {
   readonly maxShardBytes?: number | undefined
   /** A model, a folder or a llama2.c file, whose tokenizer and generation settings belong to this one too: they are copied. */
   readonly companionsFrom?: string | undefined
+  /** Texts of further files of the folder, by their names: they are replaced with the model. */
+  readonly files?: Readonly<Record<string, string>> | undefined
 }
 
 /** Files beside the weights that a model cannot be used without. */
@@ -176,6 +178,7 @@ const make = Effect.fnUntraced(function*<E, R>(
   options: SaveOptions<E, R>
 ) {
   const fs = yield* FileSystem.FileSystem
+  const { join } = yield* Path.Path
   const failed = Effect.mapError(fromPlatform(target))
   // what cannot be written is to be a file of the model, not one in the making
   const named = <Failure>(error: Failure | ModelFileIo): Failure | ModelFileIo =>
@@ -188,6 +191,10 @@ const make = Effect.fnUntraced(function*<E, R>(
     yield* writeModel(finished, options)
     if (exists) yield* copyEntries(target, finished, (name) => !isReplaced(name))
     if (options.companionsFrom !== undefined) yield* copyContents(options.companionsFrom, finished)
+    for (const [name, text] of Object.entries(options.files ?? {})) {
+      const path = join(finished, name)
+      yield* Effect.mapError(fs.writeFileString(path, text), fromPlatform(path))
+    }
     yield* failed(ReplaceDirectory.put(finished, target))
   }).pipe(Effect.mapError(named))
 })

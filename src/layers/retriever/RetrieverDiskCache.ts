@@ -80,7 +80,7 @@ export const layer = (
       const write = Effect.fnUntraced(
         function*(query: string, topK: number, documents: ReadonlyArray<ScoredDocument>) {
           const content = yield* encode({ namespace, query, topK, written: yield* Clock.currentTimeMillis, documents })
-          yield* AtomicFile.writeString(fileOf(query, topK), content, { durable: false, tidy: false })
+          yield* AtomicFile.writeString(fileOf(query, topK), content, { durable: false })
         },
         Effect.provide(files),
         Effect.catch((error) => {

@@ -10,6 +10,7 @@ import * as Prng from "../../domain/Prng.ts"
 import * as World from "../../domain/world/World.ts"
 import * as WorldQuestion from "../../domain/world/WorldQuestion.ts"
 import * as AtomicFile from "../atomicFile.ts"
+import * as SettledFiles from "../settledFiles.ts"
 
 /**
  * Files are there already and shall not be replaced.
@@ -140,42 +141,64 @@ const encodeManifest = Schema.encodeEffect(Schema.fromJsonString(Manifest))
  * @category writing
  * @since 0.1.0
  */
-export const write = Effect.fn("WorldFiles.write")(function*(options: Options) {
-  const { directory, mix, world } = options
-  const fs = yield* FileSystem.FileSystem
-  const paths = yield* Path.Path
-  const pathOf = (name: string) => paths.join(directory, name)
-  const names = ["corpus.jsonl", "train.jsonl", "dev.jsonl", "world.json"] as const
-  const existing = yield* Effect.filter(
-    names.map(pathOf),
-    (path) => Effect.mapError(fs.exists(path), AtomicFile.unwritable(path))
-  )
-  if (!options.force && existing.length > 0) return yield* new WorldExists({ paths: existing })
+export const write = Effect.fn("WorldFiles.write")(
+  function*(options: Options) {
+    const { directory, mix, world } = options
+    const fs = yield* FileSystem.FileSystem
+    const paths = yield* Path.Path
+    const pathOf = (name: string) => paths.join(directory, name)
+    const names = ["corpus.jsonl", "train.jsonl", "dev.jsonl", "world.json"] as const
+    const existing = yield* Effect.filter(
+      names.map(pathOf),
+      (path) => Effect.mapError(fs.exists(path), AtomicFile.unwritable(path))
+    )
+    if (!options.force && existing.length > 0) return yield* new WorldExists({ paths: existing })
 
-  const wanted = options.questions.dev + options.questions.train
-  const questions = WorldQuestion.distinct(world, Prng.make(`${world.seed}/questions`), mix)
-  const [corpus, train, dev, manifest] = yield* Effect.all([
-    AtomicFile.stage(pathOf("corpus.jsonl")),
-    AtomicFile.stage(pathOf("train.jsonl")),
-    AtomicFile.stage(pathOf("dev.jsonl")),
-    AtomicFile.stage(pathOf("world.json"))
-  ])
-  let found = 0
-  for (const [split, file] of [["dev", dev], ["train", train]] as const) {
-    const count = options.questions[split]
-    const lines = questionLines(questions, split, count)
-    const written = yield* writeLines(file, lines, () => Effect.void)
-    found += written
-    if (written < count) return yield* new WorldQuestion.QuestionsExhausted({ wanted, found })
-  }
-  yield* writeLines(corpus, corpusLines(world), options.onProgress ?? (() => Effect.void))
-  const description: Manifest = { format: 1, seed: world.seed, size: world.size, questions: options.questions, mix }
-  yield* manifest.naming(
-    fs.writeFileString(manifest.temporary, `${yield* Effect.orDie(encodeManifest(description))}\n`)
-  )
-  // the one that tells of the others comes last
-  yield* Effect.uninterruptible(
-    Effect.forEach([corpus, train, dev, manifest], ({ commit }) => commit, { discard: true })
-  )
-  return { corpus: pathOf("corpus.jsonl"), train: pathOf("train.jsonl"), dev: pathOf("dev.jsonl") }
-}, Effect.scoped)
+    const wanted = options.questions.dev + options.questions.train
+    const questions = WorldQuestion.distinct(world, Prng.make(`${world.seed}/questions`), mix)
+    const [corpus, train, dev, manifest] = yield* Effect.all([
+      AtomicFile.stage(pathOf("corpus.jsonl")),
+      AtomicFile.stage(pathOf("train.jsonl")),
+      AtomicFile.stage(pathOf("dev.jsonl")),
+      AtomicFile.stage(pathOf("world.json"))
+    ])
+    let found = 0
+    for (const [split, file] of [["dev", dev], ["train", train]] as const) {
+      const count = options.questions[split]
+      const lines = questionLines(questions, split, count)
+      const written = yield* writeLines(file, lines, () => Effect.void)
+      found += written
+      if (written < count) return yield* new WorldQuestion.QuestionsExhausted({ wanted, found })
+    }
+    yield* writeLines(corpus, corpusLines(world), options.onProgress ?? (() => Effect.void))
+    const description: Manifest = { format: 1, seed: world.seed, size: world.size, questions: options.questions, mix }
+    yield* manifest.naming(
+      fs.writeFileString(manifest.temporary, `${yield* Effect.orDie(encodeManifest(description))}\n`)
+    )
+    const staged = { "corpus.jsonl": corpus, "train.jsonl": train, "dev.jsonl": dev, "world.json": manifest }
+    const placed: Array<string> = []
+    // the one that tells of the others goes first and comes last: it never tells of a mixture
+    yield* Effect.gen(function*() {
+      yield* Effect.mapError(
+        fs.remove(pathOf("world.json"), { force: true }),
+        AtomicFile.unwritable(pathOf("world.json"))
+      )
+      for (const name of names) {
+        placed.push(pathOf(name))
+        yield* staged[name].commit
+      }
+    }).pipe(
+      Effect.onError(() =>
+        Effect.forEach(
+          placed.filter((path) => !existing.includes(path)),
+          (path) => Effect.ignore(fs.remove(path, { force: true })),
+          { discard: true }
+        )
+      ),
+      Effect.uninterruptible
+    )
+    return { corpus: pathOf("corpus.jsonl"), train: pathOf("train.jsonl"), dev: pathOf("dev.jsonl") }
+  },
+  Effect.scoped,
+  SettledFiles.settled
+)

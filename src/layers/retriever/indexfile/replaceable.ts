@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { Effect, FileSystem } from "effect"
+import { Effect, FileSystem, Option } from "effect"
 import { IndexIo, ioOf } from "./errors.ts"
 import { magic } from "./format.ts"
 
@@ -13,9 +13,16 @@ const refusal = (path: string, what: string) =>
     reason: `there is ${what} already, which no index would replace. Remove it, or name another path`
   })
 
+/** What is there. Where the system does not say, that is an error: it may be something else than an index. */
 const statOf = Effect.fnUntraced(function*(path: string) {
   const fs = yield* FileSystem.FileSystem
-  return yield* Effect.option(fs.stat(path))
+  return yield* Effect.asSome(fs.stat(path)).pipe(
+    Effect.catchIf(
+      ({ reason }) => reason._tag === "NotFound" || reason._tag === "BadResource",
+      () => Effect.succeed(Option.none<FileSystem.File.Info>())
+    ),
+    ioOf(path)
+  )
 })
 
 /**
