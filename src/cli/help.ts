@@ -107,7 +107,7 @@ const invalid = (
   { args, variables }: { readonly args: ReadonlyArray<string>; readonly variables: ReadonlyMap<string, string> }
 ): string => {
   const [, ...path] = doc.commandPath ?? []
-  const dashed = DashedWords.find(errors, args, doc, [command, ...path].join(" "))
+  const dashed = DashedWords.find(errors, args, doc, ["search-r1", ...path].join(" "))
   // what follows from the first is noise: "--run is missing" beside "there is no flag --rnu"
   const told = [
     ...(dashed === undefined ? [] : [dashed.message]),

@@ -41,8 +41,8 @@ export const invocationOf = ({ event, owner, program }: Called): string => {
   return event === "npx" || parts.at(-2) === ".bin" ? `npx ${name}` : name
 }
 
-/** A command of this program in a text, not a part of a path or a longer word. */
-const written = /(?<![^\s"'`(])search-r1(?= (?:--)?[a-z])/g
+/** A command of this program in a text: no part of a path or a longer word, and not begun as it was called already. */
+const written = /(?<![^\s"'`(])(?<!npx )(?<!run -s )search-r1(?= (?:--)?[a-z])/g
 
 /**
  * A text in which commands of this program, `search-r1 …`, begin as the program was called: the message of a layer, which

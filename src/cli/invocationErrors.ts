@@ -10,15 +10,16 @@ type InvalidValue = Extract<CliError.CliError, { readonly _tag: "InvalidValue" }
 
 type Variables = ReadonlyMap<string, string>
 
-/** Words that command lines of our own flags say beside the library's. */
-const words = (type: string | undefined): string =>
-  type === "integer"
-    ? "a whole number"
-    : type === "number"
-    ? "a number"
-    : type === "boolean"
-    ? "true or false"
-    : "a value"
+/** What help calls values that are whole numbers. */
+const wholes: ReadonlySet<string | undefined> = new Set([
+  "integer",
+  "N",
+  "PASSAGES",
+  "TEXTS",
+  "BYTES",
+  "ANSWERS",
+  "MIB"
+])
 
 const rangeOf = (expected: string): Range | undefined => {
   const [, between, and] = /between (\S+) and (\S+)/.exec(expected) ?? []
@@ -38,7 +39,7 @@ const choicesOf = (expected: string): ReadonlyArray<string> | undefined =>
 
 const expectation = (value: string, written: string, type: string | undefined): string => {
   const expected = written.replace(/^Schema validation failed: /, "").replace(/^Expected:? /, "")
-  const whole = type === "integer"
+  const whole = wholes.has(type)
   const choices = choicesOf(expected)
   if (choices !== undefined) {
     return choices.includes("yes") && choices.includes("true")
@@ -55,7 +56,7 @@ const expectation = (value: string, written: string, type: string | undefined): 
       /^\d+(?:\.\d+)?$/.test(value) ? meant(`"${value} seconds"`) : ""
     }`
   }
-  if (/finite number|a number/.test(expected)) return `expected ${words(type)}`
+  if (/finite number|a number/.test(expected)) return `expected ${whole ? "a whole number" : "a number"}`
   if (/integer/.test(expected)) {
     const given = Math.round(Number(value))
     return `expected a whole number${Number.isFinite(given) ? `; the nearest is ${given}` : ""}`

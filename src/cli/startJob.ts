@@ -96,6 +96,9 @@ export const open = Effect.fnUntraced(function*(
   const fs = yield* FileSystem.FileSystem
   if (Option.isSome(input.resume)) {
     const folder = yield* RunFolder.at(input.resume.value)
+    if (!(yield* Effect.orElseSucceed(fs.exists(folder.directory), () => true))) {
+      return yield* userError(`${folder.directory}: there is no such directory`, "\"search-r1 runs\" lists the runs.")
+    }
     const job = yield* fs.readFileString(jobFile(folder)).pipe(
       Effect.flatMap(Schema.decodeEffect(JobText)),
       Effect.mapError(() =>

@@ -98,7 +98,7 @@ const readInput = Effect.fnUntraced(function*(input: Input) {
   })
   if (Option.isSome(instead)) return yield* Effect.fail(instead.value)
   const text = yield* TextFile.whole(path).pipe(
-    Effect.mapError((error) => userError(`${path}: the configuration cannot be read (${SystemReason.of(error)})`))
+    Effect.mapError((error) => userError(`${path}: ${SystemReason.of(error)}`))
   )
   return yield* Effect.mapError(
     Schema.decodeEffect(JsonFile)(text),
