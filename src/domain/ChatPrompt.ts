@@ -30,6 +30,17 @@ export interface ChatPrompt {
   readonly opened: Spans.Spans
 }
 
+/**
+ * What is wrong with a message that is itself a prompt that some template rendered: its marks would be text within text.
+ *
+ * @category guards
+ * @since 0.2.0
+ */
+export const renderedTwice = (messages: ReadonlyArray<{ readonly content: string }>): string | undefined =>
+  messages.some(({ content }) => TurnMarks.isRenderedPrompt(content))
+    ? `a message of the prompt is a whole conversation that a chat template has rendered: give its messages by role, or the text as "prompt" beside a "response"`
+    : undefined
+
 const templates: ReadonlyArray<Template> = ["search", "r1", "rag"]
 
 /**

@@ -202,14 +202,12 @@ const ofMessages = (fields: Fields): Result.Result<Demonstration, string> =>
   })
 
 /** The prompt of a recording: messages as they are, text by its marks. */
-const promptOf = (value: unknown, text: string, question: string): Prompt | null => {
-  if (Array.isArray(value)) {
-    return Option.match(Result.getSuccess(Recording.promptMessages(value)), {
-      onNone: () => null,
-      onSome: (messages) => ({ ...Recording.chatPrompt(messages), text: null })
-    })
-  }
-  return text === "" ? null : { ...ChatPrompt.parse(text, question), text }
+const promptOf = (value: unknown, text: string, question: string): Result.Result<Prompt | null, string> => {
+  if (!Array.isArray(value)) return Result.succeed(text === "" ? null : { ...ChatPrompt.parse(text, question), text })
+  return Result.flatMap(Recording.promptMessages(value), (messages) => {
+    const twice = ChatPrompt.renderedTwice(messages)
+    return twice === undefined ? Result.succeed({ ...Recording.chatPrompt(messages), text: null }) : Result.fail(twice)
+  })
 }
 
 const ofRecording = (fields: Fields): Result.Result<Demonstration, string> =>
@@ -222,7 +220,7 @@ const ofRecording = (fields: Fields): Result.Result<Demonstration, string> =>
     return {
       id: id ?? null,
       question,
-      prompt: promptOf(given, transcript.prompt, question),
+      prompt: yield* promptOf(given, transcript.prompt, question),
       pieces: ofParts(transcript.parts),
       reward: (yield* rewardOf(fields)) ?? exactMatch(transcript, goldenAnswers),
       madeBy: null

@@ -83,6 +83,8 @@ export const messagesOf = (value: unknown): Result.Result<Conversation, string> 
     if (prompt.some(({ role }) => role === "tool")) {
       return yield* Result.fail("a tool message cannot come before the assistant's first")
     }
+    const twice = ChatPrompt.renderedTwice(prompt)
+    if (twice !== undefined) return yield* Result.fail(twice)
     return {
       question: prompt.findLast(({ role }) => role === "user")?.content ?? "",
       prompt: prompt.map(({ content, role }) => ({ role, content: ChatPrompt.contentOf(content) })),

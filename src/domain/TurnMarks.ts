@@ -188,6 +188,15 @@ export const behindEnds = (text: string, from: number): number => {
 const assistantAtEnd = new RegExp(`${assistant}$`)
 
 /**
+ * Whether a text is what a chat template made of messages: it begins as a conversation does, and asks the assistant.
+ *
+ * @category predicates
+ * @since 0.2.0
+ */
+export const isRenderedPrompt = (text: string): boolean =>
+  startsConversation(text) && assistantAtEnd.test(text.trimEnd().replace(/\s*<think>$/, ""))
+
+/**
  * What somebody else's turn shows, without the marks in front of it and the assistant's opening behind it; `undefined` where
  * there are no marks.
  *

@@ -81,7 +81,13 @@ layer(Tiny.layer, { excludeTestServices: true, timeout: "60 seconds" })("search-
             Stream.runCollect(Stream.take(Finetune.run({ ...options, resume }), take)).pipe(
               Effect.provide(engine, { local: true })
             )
-          return [...yield* part(false, 2), ...yield* part(true, 100)]
+          const both = [...yield* part(false, 2), ...yield* part(true, 100)]
+          const other = { ...options, plan: { ...plan, model: "another" }, resume: true }
+          const refused = yield* Effect.flip(
+            Stream.runDrain(Finetune.run(other)).pipe(Effect.provide(engine, { local: true }))
+          )
+          assert.include(refused.message, `model was "this" and is now "another"`)
+          return both
         }).pipe(Effect.provide(CheckpointsMemory.layer()))
         assert.deepStrictEqual(broken, unbroken)
       }),

@@ -178,4 +178,15 @@ describe("Demonstration", () => {
   ])("says what is wrong with %j", (value, message) => {
     assert.match(failure(value), message)
   })
+
+  it.each(["<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\n<think>\n", "<s>[INST] q [/INST]"])(
+    "does not take a rendered prompt for a message: %s",
+    (content) => {
+      const prompt = [{ role: "user", content }]
+      const twice = /is a whole conversation that a chat template has rendered: give its messages by role/
+      assert.match(failure({ messages: [...prompt, conversation[4]] }), twice)
+      assert.match(failure({ golden_answers: "a", response: "a", prompt }), twice)
+      assert.strictEqual(promptOf(read({ golden_answers: "a", response: "a", prompt: content }))?.[0]?.content, "q")
+    }
+  )
 })
