@@ -39,10 +39,12 @@ export const openModel = (config: RunConfig) =>
  * @category formatting
  * @since 0.2.0
  */
-export const problem = ({ problem, set }: RunMemory.RunMemory): string | null =>
+export const problem = ({ index, needed, problem, set }: RunMemory.RunMemory): string | null =>
   problem === null ? null : `This does not fit: ${problem}.\n${
     set.length === 0
-      ? "Take a smaller model, shorter trajectories (rollout.maxContextTokens) or another device."
+      ? 2 * Math.max(index.building, index.resident) > needed.machine
+        ? "Search elsewhere (search-r1 serve on another machine, retriever.kind=remote here), or a smaller corpus."
+        : "Take a smaller model, shorter trajectories (rollout.maxContextTokens) or another device."
       : `Try ${set.map((assignment) => `--set ${assignment}`).join(" ")}`
   }`
 

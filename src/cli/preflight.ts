@@ -3,8 +3,9 @@
  *
  * @since 0.2.0
  */
-import { Context, Effect, FileSystem, Layer, Option, Path, Stream } from "effect"
+import { Context, Effect, FileSystem, Layer, Option, Path } from "effect"
 import { CliError } from "effect/cli"
+import * as IndexMemory from "../domain/IndexMemory.ts"
 import type { ModelConfig } from "../domain/ModelConfig.ts"
 import { contextLength } from "../domain/ModelConfig.ts"
 import { parameterCount } from "../domain/ModelTensors.ts"
@@ -13,10 +14,9 @@ import type { RunConfig } from "../domain/RunConfigSchema.ts"
 import type { RunInputs } from "../domain/RunInputs.ts"
 import * as RunMemory from "../domain/RunMemory.ts"
 import { shellPath } from "../domain/ShellWord.ts"
-import * as CorpusFile from "../layers/retriever/CorpusFile.ts"
+import * as CorpusSize from "../layers/retriever/corpusSize.ts"
 import * as RetrieverIndex from "../layers/retriever/RetrieverIndex.ts"
 import * as SystemReason from "../layers/systemReason.ts"
-import * as TextFile from "../layers/textFile.ts"
 import * as Rollout from "../programs/Rollout.ts"
 import { Retriever } from "../services/Retriever.ts"
 import { placeOf, type RunPlace } from "./deviceMemory.ts"
@@ -80,19 +80,37 @@ const required = (file: string | null, key: string): Effect.Effect<string, CliEr
     ))
     : Effect.succeed(file)
 
-/** Passages of a corpus: all of them where that is asked for, else whether there may be any. */
-const passages = Effect.fnUntraced(function*(path: string, whole: boolean) {
+interface Searched {
+  readonly place: string
+  readonly what: string
+  /** Undefined where others search. */
+  readonly memory?: RunMemory.Searched
+}
+
+/** Passages of a corpus, all of them where that is asked for, and what a search in them takes. */
+const passages = Effect.fnUntraced(function*(path: string, whole: boolean, kind: "lunr" | "bm25" | "random") {
   const instead = yield* PathKind.mistaken({ kind: "corpus", path }, PathKind.configured)
   if (Option.isSome(instead)) return yield* Effect.fail(instead.value)
-  const total = yield* whole
-    ? Stream.runFold(CorpusFile.batches(path), () => 0, (sum, batch) => sum + batch.length)
-    : Stream.runFold(Stream.take(TextFile.bytes(path), 1), () => 0, (sum, piece) => sum + piece.length)
-  if (total === 0) return yield* userError(`${path}: there are no passages in it`)
-  return whole ? plural(total, "passage") : "a corpus"
+  const corpus = yield* CorpusSize.of(path, { whole })
+  if (corpus.passages === 0) return yield* userError(`${path}: there are no passages in it`)
+  const bm25 = IndexMemory.bm25(corpus)
+  const searched: Searched = {
+    place: path,
+    what: whole ? plural(corpus.passages, "passage") : "a corpus",
+    memory: kind === "bm25"
+      ? { memory: bm25 }
+      : kind === "random"
+      ? { memory: IndexMemory.passages(corpus) }
+      : { memory: IndexMemory.lunr(corpus), instead: { set: "retriever.kind=bm25", memory: bm25 } }
+  }
+  return searched
 })
 
 /** Opens what a run searches. An index, and a server, is asked as well where the run itself will not be built. */
-const searched = Effect.fnUntraced(function*(config: RunConfig, whole: boolean) {
+const searched = Effect.fnUntraced(function*(
+  config: RunConfig,
+  whole: boolean
+): Effect.fn.Return<Searched, Error, Layer.Services<ReturnType<typeof retrieverOf>>> {
   const { corpus, kind, url } = config.retriever
   const asking = Layer.build(retrieverOf(config)).pipe(
     Effect.flatMap((context) => Context.get(context, Retriever).search("what", { topK: config.rollout.topK })),
@@ -104,15 +122,29 @@ const searched = Effect.fnUntraced(function*(config: RunConfig, whole: boolean) 
     if (whole || url === null) yield* asking
     return { place: url ?? "", what: "a server" }
   }
-  if (kind !== "index") return { place: corpus, what: yield* passages(corpus, whole) }
-  const { documents } = yield* RetrieverIndex.describe(corpus).pipe(
+  if (kind !== "index") return yield* passages(corpus, whole, kind)
+  const description = yield* RetrieverIndex.describe(corpus).pipe(
     PathKind.explain(PathKind.given("index", corpus), {
       corpus: (path) =>
         `Give it by --set retriever.kind=lunr, or build an index: search-r1 index build ${shellPath(path)}`
     })
   )
   if (whole) yield* asking
-  return { place: corpus, what: `an index of ${plural(documents, "passage")}` }
+  const what = `an index of ${plural(description.documents, "passage")}`
+  return description.kind === "lance"
+    ? { place: corpus, what }
+    : { place: corpus, what, memory: { memory: IndexMemory.file(description.sections) } }
+})
+
+const memoryOf = (searched: Option.Option<Searched>): RunMemory.Searched =>
+  Option.getOrUndefined(searched)?.memory ?? { memory: IndexMemory.none }
+
+/** What is searched in training, and what evaluations search besides. */
+const bothOf = (own: RunMemory.Searched, other: RunMemory.Searched): RunMemory.Searched => ({
+  memory: IndexMemory.together(own.memory, other.memory),
+  instead: own.instead === undefined
+    ? undefined
+    : { ...own.instead, memory: IndexMemory.together(own.instead.memory, other.memory) }
 })
 
 /** The nearest directory that is there must let another be made in it. */
@@ -178,28 +210,32 @@ export const run = Effect.fn("Cli.preflight")(function*(config: RunConfig, optio
         `${count(parameterCount(model))} weights, contexts of ${count(contextLength(model))} tokens`
       ))
   )
-  if (Rollout.asksEngine(config.rollout)) {
-    yield* attempt(
-      config.retriever.kind === "remote" ? "retriever.url" : "retriever.corpus",
+  const key = config.retriever.kind === "remote" ? "retriever.url" : "retriever.corpus"
+  const own = Rollout.asksEngine(config.rollout)
+    ? yield* attempt(key, Effect.tap(searched(config, options.whole), ({ place, what }) => note(key, place, what)))
+    : Option.none<Searched>()
+  const { corpus } = config.evaluation
+  const examined = evaluationPath !== null && corpus !== null
+    ? yield* attempt(
+      "evaluation.corpus",
       Effect.tap(
-        searched(config, options.whole),
-        ({ place, what }) =>
-          note(config.retriever.kind === "remote" ? "retriever.url" : "retriever.corpus", place, what)
+        passages(corpus, options.whole, "lunr"),
+        ({ place, what }) => note("evaluation.corpus", place, what)
       )
     )
-  }
-  const { corpus } = config.evaluation
-  if (evaluationPath !== null && corpus !== null) {
-    yield* attempt(
-      "evaluation.corpus",
-      Effect.tap(passages(corpus, options.whole), (what) => note("evaluation.corpus", corpus, what))
-    )
-  }
+    : Option.none<Searched>()
   yield* attempt("runs", writable(options.directory))
   const place = yield* attempt("device", placeOf(MemoryCheck.deviceOf(config)))
   const memory = Option.map(
     Option.all([model, place]),
-    ([model, place]) => RunMemory.plan(config, model, place, Option.getOrNull(Option.map(evaluate, ({ size }) => size)))
+    ([model, place]) =>
+      RunMemory.plan(
+        config,
+        model,
+        place,
+        Option.getOrNull(Option.map(evaluate, ({ size }) => size)),
+        bothOf(memoryOf(own), memoryOf(examined))
+      )
   )
   const tight = Option.flatMapNullishOr(memory, MemoryCheck.problem)
   if (Option.isSome(tight)) problems.push({ key: "memory", message: tight.value })

@@ -72,6 +72,7 @@ const partsOf = (memory: RunMemory.RunMemory): Readonly<Record<string, number>> 
   activations: memory.activations,
   workspace: memory.workspace,
   checkpointCopy: memory.checkpointCopy,
+  index: memory.index.resident,
   program: memory.program
 })
 
@@ -116,6 +117,7 @@ const rowsOf = (memory: RunMemory.RunMemory): ReadonlyArray<readonly [string, nu
   [`activations of ${plural(memory.microBatchTokens, "token")}`, memory.activations],
   ["logits and their gradient", memory.workspace],
   ["copy that a checkpoint is written from", memory.checkpointCopy],
+  ["passages and index of the search", memory.index.resident],
   ["the program and its trajectories", memory.program]
 ]
 

@@ -3,6 +3,7 @@
  *
  * @since 0.2.0
  */
+import * as IndexMemory from "./IndexMemory.ts"
 import * as MemoryPlan from "./MemoryPlan.ts"
 import { contextLength, type ModelConfig } from "./ModelConfig.ts"
 import type { RunConfig } from "./RunConfigSchema.ts"
@@ -33,7 +34,7 @@ export interface Place {
  * @since 0.2.0
  */
 export interface Phase {
-  readonly name: "sampling" | "evaluation" | "training" | "checkpoint"
+  readonly name: "index" | "sampling" | "evaluation" | "training" | "checkpoint"
   readonly device: number
   readonly machine: number
 }
@@ -65,6 +66,8 @@ export interface RunMemory {
   readonly checkpointCopy: number
   /** The program itself, and the trajectories of a step. */
   readonly program: number
+  /** Indexes and passages that are searched in this process, and at most while they are made. */
+  readonly index: IndexMemory.IndexMemory
   readonly phases: ReadonlyArray<Phase>
   /** The most that any phase takes. */
   readonly needed: { readonly device: number; readonly machine: number }
@@ -106,11 +109,16 @@ export const sequenceTokens = ({ rollout }: RunConfig, model: ModelConfig): numb
 const cacheTokensOf = (sessions: number, tokens: number): number =>
   sessions === 0 ? 0 : sessions * blockTokens * Math.ceil((tokens + 1) / blockTokens) + spareBlocks * blockTokens
 
+interface Known {
+  readonly evaluationQuestions: number | null
+  readonly index: IndexMemory.IndexMemory
+}
+
 const measure = (
   config: RunConfig,
   model: ModelConfig,
   place: Place,
-  evaluationQuestions: number | null
+  { evaluationQuestions, index }: Known
 ): Omit<RunMemory, "fits" | "problem" | "set"> => {
   const { rollout, update } = config
   const longest = sequenceTokens(config, model)
@@ -150,7 +158,7 @@ const measure = (
   const activations = everything <= room ? everything : longest * parts.activationsPerToken.inputs
 
   const trajectories = rollout.prompts * rollout.groupSize * (1 + rollout.staleness)
-  const own = program + trajectories * longest * perTrajectoryToken
+  const own = program + trajectories * longest * perTrajectoryToken + index.resident
   const checkpointCopy = 12 * parts.parameters * (RunPlan.usesCritic(config) ? 2 : 1)
   const phase = (name: Phase["name"], device: number, machine = own): Phase => ({
     name,
@@ -159,6 +167,7 @@ const measure = (
   })
   const samplingCache = samplingTokens * parts.cachePerToken
   const evaluationCache = evaluationTokens * parts.cachePerToken
+  const making = index.building === 0 ? [] : [phase("index", 0, program + index.building)]
   const working = [
     phase("sampling", resident + samplingCache + windowOf(samplingSessions) + reading + drawing),
     ...(evaluationSessions === 0
@@ -167,7 +176,11 @@ const measure = (
     phase("training", resident + cache + parts.gradients + parts.workspace + activations)
   ]
   const most = Math.max(...working.map(({ device }) => device))
-  const phases = [...working, phase("checkpoint", place.growing ? most : resident + cache, own + checkpointCopy)]
+  const phases = [
+    ...making,
+    ...working,
+    phase("checkpoint", place.growing ? most : resident + cache, own + checkpointCopy)
+  ]
   return {
     parameters: parts.parameters,
     weights: parts.weights,
@@ -185,7 +198,8 @@ const measure = (
     activations,
     workspace: parts.workspace,
     checkpointCopy,
-    program: own,
+    program: own - index.resident,
+    index,
     phases,
     needed: {
       device: Math.max(...phases.map(({ device }) => device)),
@@ -234,7 +248,20 @@ const mend = (
 }
 
 /**
- * Plans a run. `evaluationQuestions` is how many there are to evaluate on, null where nobody knows.
+ * What is searched in the process of a run.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface Searched {
+  readonly memory: IndexMemory.IndexMemory
+  /** What another engine would take, and the assignment that chooses it. */
+  readonly instead?: { readonly set: string; readonly memory: IndexMemory.IndexMemory } | undefined
+}
+
+/**
+ * Plans a run. `evaluationQuestions` is how many there are to evaluate on, null where nobody knows; `searched` what its
+ * search takes where that is done in its own process.
  *
  * @category constructors
  * @since 0.2.0
@@ -243,13 +270,20 @@ export const plan = (
   config: RunConfig,
   model: ModelConfig,
   place: Place,
-  evaluationQuestions: number | null = null
+  evaluationQuestions: number | null = null,
+  searched: Searched = { memory: IndexMemory.none }
 ): RunMemory => {
-  const planned = measure(config, model, place, evaluationQuestions)
+  const known = { evaluationQuestions, index: searched.memory }
+  const planned = measure(config, model, place, known)
   if (excess(planned, place) <= 0) return { ...planned, fits: true, problem: null, set: [] }
-  const set = mend(
+  const { instead } = searched
+  const engine = instead !== undefined &&
+      excess(measure(config, model, place, { ...known, index: instead.memory }), place) <= 0
+    ? [instead.set]
+    : undefined
+  const set = engine ?? mend(
     config,
-    (other) => excess(measure(other, model, place, evaluationQuestions), place) <= 0,
+    (other) => excess(measure(other, model, place, known), place) <= 0,
     Math.max(1, planned.sequenceTokens)
   )
   const { device, machine } = planned.needed
@@ -260,7 +294,9 @@ export const plan = (
   return {
     ...planned,
     fits: false,
-    problem: `${worst.name} takes ${gib(short.bytes)} GiB, and the ${short.of} has ${gib(short.there)} GiB`,
+    problem: `${worst.name === "index" ? "building the index of the corpus" : worst.name} takes ${
+      gib(short.bytes)
+    } GiB, and the ${short.of} has ${gib(short.there)} GiB`,
     set
   }
 }

@@ -448,8 +448,9 @@ layer(made, { excludeTestServices: true, timeout: "60 seconds" })("search-r1 tra
         )
         assert.deepStrictEqual(
           json.memory.phases.map(({ name }: { readonly name: string }) => name),
-          ["sampling", "training", "checkpoint"]
+          ["index", "sampling", "training", "checkpoint"]
         )
+        assert.isAbove(json.memory.parts.index, 1e6)
         assert.isTrue(json.memory.fits)
         assert.strictEqual(json.config.rollout.topK, 1)
 

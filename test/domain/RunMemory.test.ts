@@ -67,6 +67,30 @@ const phaseOf = ({ phases }: RunMemory.RunMemory, name: RunMemory.Phase["name"])
   phases.find((phase) => phase.name === name)
 
 describe("the memory of a run", () => {
+  it("counts what is searched in its process, and what building that takes before", () => {
+    const without = RunMemory.plan(config(), model, wide, 500)
+    const memory = { resident: 2 * GiB, building: 12 * GiB }
+    const searching = RunMemory.plan(config(), model, wide, 500, { memory })
+    assert.deepStrictEqual(searching.index, memory)
+    for (const { device, machine, name } of without.phases) {
+      assert.deepStrictEqual(phaseOf(searching, name), { name, device, machine: machine + 2 * GiB })
+    }
+    assert.strictEqual(phaseOf(searching, "index")?.device, 0)
+    assert.approximately((phaseOf(searching, "index")?.machine ?? 0) / GiB, 12.3, 0.2)
+    assert.isUndefined(phaseOf(without, "index"))
+    const narrow = { ...wide, machineBytes: 11 * GiB }
+    const refused = RunMemory.plan(config(), model, narrow, 500, {
+      memory,
+      instead: { set: "retriever.kind=bm25", memory: { resident: GiB, building: GiB } }
+    })
+    assert.match(
+      refused.problem ?? "",
+      /^building the index of the corpus takes 12\.\d\d GiB, and the machine has 11\.00 GiB/
+    )
+    assert.deepStrictEqual(refused.set, ["retriever.kind=bm25"])
+    assert.deepStrictEqual(RunMemory.plan(config(), model, narrow, 500, { memory }).set, [])
+  })
+
   it("counts both policies, the critic, and the sessions of training and of evaluations by themselves", () => {
     const parameters = 134_515_008
     const grpo = RunMemory.plan(config(), model, wide, 500)
