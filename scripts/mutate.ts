@@ -170,9 +170,12 @@ const main = async (): Promise<number> => {
     progress.end()
   }
 
-  const away = (mutant: Mutant) => reviewed.elsewhere.find(({ path }) => mutant.file.startsWith(path))
+  /** Whether a mutant lies where something is needed that is not here: no test's own steps reach it. */
+  const away = (mutant: Mutant): boolean =>
+    reviewed.elsewhere.some(({ path }) => mutant.file.startsWith(path)) &&
+    reaching(mutant, sourceOf.get(mutant.file)!, coverage).every(({ own }) => !own)
   const final = judged.map(({ mutant, result }): Judged =>
-    result.status === "unreached" && away(mutant) !== undefined
+    (result.status === "unreached" || result.status === "survived") && away(mutant)
       ? { mutant, result: { ...result, status: "elsewhere" } }
       : { mutant, result }
   )
@@ -201,10 +204,11 @@ const main = async (): Promise<number> => {
 }
 
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => process.exit(130))
-main().then(
-  (code) => process.exit(code),
-  (error: unknown) => {
-    process.stderr.write(`mutate: ${error instanceof Error ? error.message : String(error)}\n\n${usage}`)
-    process.exit(1)
-  }
-)
+// what is written to a pipe is behind this when it ends
+const end = (code: number): void => {
+  process.stdout.write("", () => process.exit(code))
+}
+main().then(end, (error: unknown) => {
+  process.stderr.write(`mutate: ${error instanceof Error ? error.message : String(error)}\n\n${usage}`)
+  end(1)
+})

@@ -75,9 +75,10 @@ const withHeader = (code: string, header: string): string => {
 export const switchable = (file: string, code: string, mutants: ReadonlyArray<Mutant>): string =>
   mutants.length === 0 ? code : withHeader(
     render(file, code, mutants, switched),
-    `var $m=process.env.${activeVariable}?.startsWith(${
-      JSON.stringify(`${file}:`)
-    })?Number(process.env.${activeVariable}.slice(${file.length + 1})):0,$id=(x)=>x;`
+    // a file may have a `process` of its own
+    `var $a=globalThis.process.env.${activeVariable},$m=$a?.startsWith(${JSON.stringify(`${file}:`)})?Number($a.slice(${
+      file.length + 1
+    })):0,$id=(x)=>x;`
   )
 
 /** The file with a count at each mutant's place, see {@link placeOf}; `hits` is the module that counts. */

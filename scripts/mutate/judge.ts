@@ -14,6 +14,8 @@ interface Reaching extends Selection {
   readonly milliseconds: number
   /** Smaller is tried earlier. */
   readonly distance: number
+  /** Whether a test's own steps reach it, not only the loading of the file's modules. */
+  readonly own: boolean
 }
 
 /** The tests that reach a mutant, those that are named as its file first, then the quick ones. */
@@ -39,6 +41,7 @@ export const reaching = (
         content: known.content,
         tests: tests.map(({ id }) => id),
         milliseconds: tests.reduce((sum, test) => sum + test.milliseconds, 0),
+        own,
         distance: known.file === mirrored || basename(known.file) === basename(mirrored)
           ? 0
           : dirname(known.file) === dirname(mirrored)

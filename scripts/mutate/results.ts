@@ -1,7 +1,7 @@
 /** What is known of mutants from earlier runs, a line each in a file that only grows: a run that was ended goes on there. */
 import { appendFileSync, existsSync, mkdirSync, readFileSync } from "node:fs"
 import { dirname, join } from "node:path"
-import { cacheFolder } from "./tree.ts"
+import { cacheFolder, hash } from "./tree.ts"
 
 export type Status =
   /** A test failed. */
@@ -32,12 +32,22 @@ export interface Result {
 
 const path = join(cacheFolder, "results.jsonl")
 
+/** The content of what decides that a mutant lives: a mend of that may find what it missed. */
+const tool = hash(
+  ["coverage.ts", "hits.ts", "instrument.ts", "judge.ts", "runner.ts"]
+    .map((file) => readFileSync(new URL(file, import.meta.url), "utf8"))
+    .join("\n")
+)
+
+const lives = new Set<Status>(["survived", "unreached"])
+
 export const readResults = (): ReadonlyMap<string, Result> => {
   const found = new Map<string, Result>()
   if (!existsSync(path)) return found
   for (const line of readFileSync(path, "utf8").split("\n")) {
     try {
-      const result: Result = JSON.parse(line)
+      const result: Result & { readonly tool?: string } = JSON.parse(line)
+      if (lives.has(result.status) && result.tool !== tool) continue
       found.set(`${result.id} ${result.source}`, result)
     } catch {
       // the last line of a run that was killed
@@ -48,5 +58,5 @@ export const readResults = (): ReadonlyMap<string, Result> => {
 
 export const remember = (result: Result): void => {
   mkdirSync(dirname(path), { recursive: true })
-  appendFileSync(path, `${JSON.stringify(result)}\n`)
+  appendFileSync(path, `${JSON.stringify({ ...result, tool })}\n`)
 }
