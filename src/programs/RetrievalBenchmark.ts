@@ -45,7 +45,7 @@ export interface Quality {
 }
 
 const percentile = (sorted: ReadonlyArray<number>, share: number): number =>
-  sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? 0
+  sorted[Math.floor(share * sorted.length)] ?? 0
 
 /**
  * Searches for each question once, `concurrency` at a time.

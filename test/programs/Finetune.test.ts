@@ -2,90 +2,26 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Layer, Option, Stream } from "effect"
 import { type MiniBatch } from "../../src/domain/Batch.ts"
-import type { Demonstration } from "../../src/domain/Demonstration.ts"
-import { renderPrompt } from "../../src/domain/Protocol.ts"
 import * as CheckpointsMemory from "../../src/layers/checkpoints/CheckpointsMemory.ts"
-import * as TokenizerBytes from "../../src/layers/tokenizer/TokenizerBytes.ts"
 import * as Finetune from "../../src/programs/Finetune.ts"
 import { CheckpointIo, Checkpoints } from "../../src/services/Checkpoints.ts"
 import { Optimizer, type UpdateOptions } from "../../src/services/Optimizer.ts"
 import { Policy } from "../../src/services/Policy.ts"
-import { Tokenizer } from "../../src/services/Tokenizer.ts"
 import { withWarnings } from "../support/warnings.ts"
-
-const bytes = (text: string) => Int32Array.from(new TextEncoder().encode(text))
-
-const demonstration = (part: Partial<Demonstration>): Demonstration => ({
-  id: null,
-  question: "who?",
-  prompt: [],
-  pieces: [],
-  reward: null,
-  ...part
-})
-
-const piece = (text: string, learned: boolean, ids: ReadonlyArray<number> | null = null) => ({
-  text,
-  learned,
-  ids: ids === null ? null : Int32Array.from(ids)
-})
-
-const example = (part: Partial<Demonstration>) =>
-  Effect.map(Finetune.toExample(demonstration(part), "k"), ({ ids, key, weights }) => ({
-    key,
-    ids: [...ids],
-    weights: [...weights]
-  })).pipe(Effect.provide(TokenizerBytes.layer))
-
-describe("the tokens of a demonstration", () => {
-  it.effect("are learned where the policy wrote them", () =>
-    Effect.gen(function*() {
-      assert.deepStrictEqual(
-        yield* example({
-          prompt: piece("ab", false),
-          pieces: [piece("c", true), piece("de", false), piece("fg", true)]
-        }),
-        { key: "k", ids: [...bytes("abcdefg")], weights: [0, 0, 1, 0, 0, 1, 1] }
-      )
-    }))
-
-  it.effect("are the recorded ones where they say the same to this tokenizer", () =>
-    Effect.gen(function*() {
-      const { vocabularySize } = yield* Tokenizer.pipe(Effect.provide(TokenizerBytes.layer))
-      const taken = (ids: ReadonlyArray<number>, text = "a") =>
-        Effect.map(example({ prompt: piece("", false), pieces: [piece(text, true, ids)] }), ({ ids }) => ids)
-      // 97 is "a"; another tokenizer may have written anything
-      assert.deepStrictEqual(yield* taken([97]), [97])
-      for (const ids of [[98], [-1], [vocabularySize], [97, vocabularySize + 5], [97, 97]]) {
-        assert.deepStrictEqual(yield* taken(ids), [97], String(ids))
-      }
-      assert.deepStrictEqual(yield* taken([0], "\0"), [0], "the first id is one")
-    }))
-
-  it.effect("begin with the messages in the chat's form, or with the reference's prompt where none was recorded", () =>
-    Effect.gen(function*() {
-      const tokenizer = yield* Tokenizer.pipe(Effect.provide(TokenizerBytes.layer))
-      const rendered = (content: string) =>
-        tokenizer.applyChatTemplate([{ role: "user", content }], { addGenerationPrompt: true })
-      const asked = yield* example({ prompt: [{ role: "user", content: "hello" }], pieces: [piece("x", true)] })
-      assert.deepStrictEqual(asked.ids, [...tokenizer.encode((yield* rendered("hello")) + "x")])
-      const none = yield* example({ prompt: null, pieces: [piece("x", true)] })
-      assert.deepStrictEqual(none.ids, [...tokenizer.encode((yield* rendered(renderPrompt("search", "who?"))) + "x")])
-      assert.deepStrictEqual(none.weights.filter((weight) => weight === 1), [1])
-      assert.strictEqual(none.weights.at(-1), 1)
-    }))
-})
 
 /** Examples of 2, 3, … tokens of which all but the first two are learned. */
 const examples = (count: number): ReadonlyArray<Finetune.Example> =>
   Array.from({ length: count }, (_, index) => ({
     key: `e${index}`,
     ids: Int32Array.from({ length: index + 2 }, () => index),
-    weights: Float32Array.from({ length: index + 2 }, (_, position) => position < 2 ? 0 : 1)
+    weights: Float32Array.from({ length: index + 2 }, (_, position) => position < 2 ? 0 : 1),
+    rendered: false,
+    foreignTokens: false
   }))
 
 const plan: Finetune.Plan = {
   seed: "s",
+  model: "m",
   data: "d",
   examples: 5,
   epochs: 2,
@@ -132,7 +68,9 @@ describe("the loss of examples", () => {
   const one = (...weights: ReadonlyArray<number>) => ({
     key: "k",
     ids: new Int32Array(weights.length),
-    weights: Float32Array.from(weights)
+    weights: Float32Array.from(weights),
+    rendered: false,
+    foreignTokens: false
   })
 
   it.effect("is the mean over the learned tokens of all, at temperature 1", () =>
