@@ -18,7 +18,6 @@ const decimalNumber = /^\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?\s*$/i
 export const integer = (value: unknown): number | undefined => {
   if (typeof value === "boolean") return value ? 1 : 0
   if (typeof value === "bigint") return Number(value)
-  if (typeof value === "bigint") return Number(value)
   if (typeof value === "number") return Number.isInteger(value) ? value : undefined
   const digits = typeof value === "string" ? wholeNumber.exec(value)?.[1] : undefined
   // adding 0 makes 0 of -0
