@@ -20,6 +20,7 @@ import { invocation } from "./invocation.ts"
 import { layerScript, promptsOf, questionOf } from "./policyScript.ts"
 import { questionTable, totals } from "./rolloutSummary.ts"
 import { style as terminalStyle } from "./style.ts"
+import * as TextWidth from "./textWidth.ts"
 import { trajectoryView } from "./trajectoryView.ts"
 import { userError } from "./userError.ts"
 
@@ -89,7 +90,9 @@ export const demo = Command.make("demo", {
     )
     const shown = scored[0]
     if (shown !== undefined) yield* Console.log(`${trajectoryView(shown, style)}\n`)
-    yield* Console.log(`${questionTable(scored, failures, style)}\n\n${totals(scored, failures)}`)
+    yield* Console.log(
+      `${questionTable(scored, failures, style, yield* TextWidth.available)}\n\n${totals(scored, failures)}`
+    )
     yield* Console.log([
       "",
       style.heading("Try next"),

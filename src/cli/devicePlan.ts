@@ -14,6 +14,7 @@ import { deviceMemory } from "./deviceMemory.ts"
 import * as Flag from "./flag.ts"
 import * as PathKind from "./pathKind.ts"
 import { table } from "./table.ts"
+import * as TextWidth from "./textWidth.ts"
 import { userError } from "./userError.ts"
 
 const GiB = 2 ** 30
@@ -114,7 +115,13 @@ export const devicePlan = Command.make("plan", {
       yield* Effect.flatMap(Effect.orDie(line), Console.log)
     } else {
       const heading = `${storage}, ${plural(sessions, "session")} of ${plural(sequenceTokens, "token")}`
-      yield* Console.log(table([{ heading }, { heading: "GiB", align: "right" }], memoryRows(planned, training)))
+      yield* Console.log(
+        table(
+          [{ heading }, { heading: "GiB", align: "right" }],
+          memoryRows(planned, training),
+          yield* TextWidth.available
+        )
+      )
       yield* Console.log(`\nThe device has ${gib(limitBytes)} GiB.`)
     }
     if (!planned.fits) {

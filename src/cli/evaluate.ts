@@ -5,10 +5,12 @@
  */
 import { Console, Effect, Layer, Option, Schema } from "effect"
 import { Command } from "effect/cli"
+import { plural } from "../domain/Plural.ts"
 import * as World from "../domain/world/World.ts"
 import * as Flag from "./flag.ts"
 import { evaluateBoth, heldOutExam, lunrOf, Score, scoreRow, scoreTable } from "./heldOutExam.ts"
 import { progress } from "./progress.ts"
+import * as TextWidth from "./textWidth.ts"
 import * as TrainedPolicy from "./trainedPolicy.ts"
 
 const flags = {
@@ -49,7 +51,9 @@ export const evaluate = Command.make("evaluate", flags, (input) =>
       const score = yield* evaluateBoth(run.config, questions, tick)
       yield* input.json
         ? Effect.flatMap(Effect.orDie(encodeScore(score)), Console.log)
-        : Console.log(scoreTable(questions.length, [scoreRow(`after ${step} step${step === 1 ? "" : "s"}`, score)]))
+        : Console.log(
+          scoreTable(questions.length, [scoreRow(`after ${plural(step, "step")}`, score)], yield* TextWidth.available)
+        )
     }).pipe(
       Effect.provide(Layer.merge(TrainedPolicy.layer(run), lunrOf(World.documents(world))))
     )

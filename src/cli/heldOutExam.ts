@@ -115,12 +115,17 @@ export const scoreRow = (name: string, score: Score): ReadonlyArray<string> => [
  * @category formatting
  * @since 0.1.0
  */
-export const scoreTable = (questions: number, rows: ReadonlyArray<ReadonlyArray<string>>): string =>
+export const scoreTable = (
+  questions: number,
+  rows: ReadonlyArray<ReadonlyArray<string>>,
+  width?: number
+): string =>
   table(
     [
       { heading: `${questions} held-out questions` },
       ...["EM", "1 hop", "2 hops", "3 hops", "sampled", "searches"]
         .map((heading) => ({ heading, align: "right" as const }))
     ],
-    rows
+    rows,
+    width
   )

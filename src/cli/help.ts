@@ -4,12 +4,13 @@
  *
  * @since 0.2.0
  */
-import { Config, Console, Effect, Layer, Option, Runtime, Stdio, Terminal } from "effect"
+import { Config, Console, Effect, Layer, Option, Runtime, Stdio } from "effect"
 import { type CliError, CliOutput, type HelpDoc, TerminalCapabilities } from "effect/cli"
 import * as DashedWords from "./dashedWords.ts"
 import { asCalled, invocation } from "./invocation.ts"
 import { describe, variableOf } from "./invocationErrors.ts"
 import { colored, plain, printable, type Style } from "./style.ts"
+import * as TextWidth from "./textWidth.ts"
 
 /** Characters of a line where nothing tells how many fit. */
 const usualWidth = 100
@@ -150,10 +151,10 @@ export const report = Effect.fnUntraced(function*(error: object) {
  * @since 0.2.0
  */
 export const layer = Layer.unwrap(Effect.gen(function*() {
-  const { canAnimate, canColor } = yield* TerminalCapabilities.TerminalCapabilities
-  const columns = yield* (yield* Terminal.Terminal).columns
+  const { canColor } = yield* TerminalCapabilities.TerminalCapabilities
+  const columns = yield* TextWidth.available
   const style = canColor ? colored : plain
-  const width = canAnimate && columns > 0 ? Math.max(40, columns) : usualWidth
+  const width = columns === undefined ? usualWidth : Math.max(40, columns)
   const command = yield* invocation
   const stdio = yield* Stdio.Stdio
   const standard = CliOutput.defaultFormatter({ colors: canColor })

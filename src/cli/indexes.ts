@@ -17,6 +17,7 @@ import { bytesOf, count, describeIndex, friendly, size } from "./indexView.ts"
 import * as PathKind from "./pathKind.ts"
 import { retrieverFlags, retrieverLayer } from "./retrieverFlags.ts"
 import { table } from "./table.ts"
+import * as TextWidth from "./textWidth.ts"
 import { userError } from "./userError.ts"
 
 const toJson = (value: unknown): string => JSON.stringify(value)
@@ -99,7 +100,8 @@ const bench = Command.make("bench", {
         count(speed.queriesPerSecond),
         speed.p50.toFixed(2),
         speed.p99.toFixed(2)
-      ])
+      ]),
+      yield* TextWidth.available
     ))
     yield* Console.log(
       quality.questions === 0

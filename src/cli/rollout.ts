@@ -28,6 +28,7 @@ import { questionTable, totals } from "./rolloutSummary.ts"
 import * as RunFolder from "./runFolder.ts"
 import * as RunRetriever from "./runRetriever.ts"
 import { style as terminalStyle } from "./style.ts"
+import * as TextWidth from "./textWidth.ts"
 import * as TrainedPolicy from "./trainedPolicy.ts"
 import { trajectoryView } from "./trajectoryView.ts"
 import { userError } from "./userError.ts"
@@ -245,7 +246,9 @@ export const rollout = Command.make("rollout", flags, (input) =>
     } else {
       const style = yield* terminalStyle
       for (const one of scored.slice(0, input.show)) yield* Console.log(`${trajectoryView(one, style)}\n`)
-      yield* Console.log(`${questionTable(scored, failures, style)}\n\n${totals(scored, failures)}`)
+      yield* Console.log(
+        `${questionTable(scored, failures, style, yield* TextWidth.available)}\n\n${totals(scored, failures)}`
+      )
     }
     if (scored.length === 0) {
       return yield* userError(`No rollout completed: ${failures[0]?.error.message}`)

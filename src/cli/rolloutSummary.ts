@@ -9,9 +9,8 @@ import { plural } from "../domain/Plural.ts"
 import type { RolloutError } from "../programs/Rollout.ts"
 import { oneLine, type Style } from "./style.ts"
 import { table } from "./table.ts"
+import { cut } from "./textWidth.ts"
 import { prediction } from "./trajectoryView.ts"
-
-const cut = (text: string, length: number): string => text.length <= length ? text : `${text.slice(0, length - 1)}…`
 
 /**
  * A row a question, at most `limit`: how many of its rollouts were right, what the first one answered.
@@ -23,6 +22,7 @@ export const questionTable = (
   scored: ReadonlyArray<ScoredTrajectory>,
   failures: ReadonlyArray<Failed<RolloutError>>,
   style: Style,
+  width?: number,
   limit = 30
 ): string => {
   const keys = [...new Set([...scored.map((one) => one.trajectory.promptKey), ...failures.map((one) => one.promptKey)])]
@@ -44,14 +44,18 @@ export const questionTable = (
     ]
   })
   const more = keys.length > limit ? `\n… and ${plural(keys.length - limit, "more question")}` : ""
-  return table([
-    { heading: "question" },
-    { heading: "first answer" },
-    { heading: "gold" },
-    { heading: "reward", align: "right" },
-    { heading: "searches", align: "right" },
-    { heading: "failed", align: "right" }
-  ], rows) + more
+  return table(
+    [
+      { heading: "question" },
+      { heading: "first answer" },
+      { heading: "gold" },
+      { heading: "reward", align: "right" },
+      { heading: "searches", align: "right" },
+      { heading: "failed", align: "right" }
+    ],
+    rows,
+    width
+  ) + more
 }
 
 /**

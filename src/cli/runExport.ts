@@ -7,6 +7,7 @@ import { Console, Effect, Option, Path } from "effect"
 import { Argument, CliError, Command } from "effect/cli"
 import { Precision } from "../domain/ModelConfig.ts"
 import * as ModelTensors from "../domain/ModelTensors.ts"
+import { plural } from "../domain/Plural.ts"
 import * as HuggingFaceModel from "../layers/model/HuggingFaceModel.ts"
 import * as HuggingFaceWriter from "../layers/model/HuggingFaceWriter.ts"
 import * as Weights from "../layers/model/Weights.ts"
@@ -98,7 +99,7 @@ export const runExport = Command.make("export", {
       precision: Option.getOrUndefined(input.precision)
     })
     yield* Console.log(
-      `${target}: the policy after ${step} step${step === 1 ? "" : "s"}, ${
+      `${target}: the policy after ${plural(step, "step")}, ${
         parameters.toLocaleString("en-US")
       } weights in ${precision}`
     )

@@ -13,6 +13,7 @@ import { deviceOf } from "./memoryCheck.ts"
 import type { Preflight } from "./preflight.ts"
 import { encodeConfig } from "./runFolder.ts"
 import { table } from "./table.ts"
+import * as TextWidth from "./textWidth.ts"
 
 const Bytes = Schema.Finite
 
@@ -123,7 +124,7 @@ const rowsOf = (memory: RunMemory.RunMemory): ReadonlyArray<readonly [string, nu
 
 const right = "right" as const
 
-const memoryTables = (config: RunConfig, preflight: Preflight): ReadonlyArray<string> =>
+const memoryTables = (config: RunConfig, preflight: Preflight, width: number | undefined): ReadonlyArray<string> =>
   Option.match(Option.all([preflight.memory, preflight.place]), {
     onNone: () => [],
     onSome: ([memory, place]) => {
@@ -133,7 +134,8 @@ const memoryTables = (config: RunConfig, preflight: Preflight): ReadonlyArray<st
       return [
         table(
           [{ heading: `memory on ${deviceOf(config)} (${place.storage})` }, { heading: "GiB", align: right }],
-          rowsOf(memory).filter(([, bytes]) => bytes > 0).map(([name, bytes]) => [name, gib(bytes)])
+          rowsOf(memory).filter(([, bytes]) => bytes > 0).map(([name, bytes]) => [name, gib(bytes)]),
+          width
         ),
         table(
           [
@@ -141,7 +143,8 @@ const memoryTables = (config: RunConfig, preflight: Preflight): ReadonlyArray<st
             { heading: "device", align: right },
             { heading: place.separate ? "machine" : "in all", align: right }
           ],
-          memory.phases.map(({ device, machine, name }) => [name, gib(device), gib(machine)])
+          memory.phases.map(({ device, machine, name }) => [name, gib(device), gib(machine)]),
+          width
         ),
         Number.isFinite(place.deviceBytes)
           ? `${machine}, the device may use ${gib(place.deviceBytes)} GiB.`
@@ -158,6 +161,7 @@ const memoryTables = (config: RunConfig, preflight: Preflight): ReadonlyArray<st
  * @since 0.1.0
  */
 export const planText = Effect.fnUntraced(function*(config: RunConfig, preflight: Preflight) {
+  const width = yield* TextWidth.available
   const plan = Option.match(preflight.memory, {
     onNone: () => [],
     onSome: (memory) => {
@@ -173,7 +177,8 @@ export const planText = Effect.fnUntraced(function*(config: RunConfig, preflight
       return [
         table(
           [{ heading: "plan" }, { heading: "", align: right }],
-          rows.map(([name, value]) => [name, value.toLocaleString("en-US")])
+          rows.map(([name, value]) => [name, value.toLocaleString("en-US")]),
+          width
         )
       ]
     }
@@ -181,8 +186,9 @@ export const planText = Effect.fnUntraced(function*(config: RunConfig, preflight
   const found = preflight.found.length === 0 ? [] : [
     table(
       [{ heading: "opened" }, { heading: "" }, { heading: "" }],
-      preflight.found.map(({ key, place, what }) => [key, what, place])
+      preflight.found.map(({ key, place, what }) => [key, what, place]),
+      width
     )
   ]
-  return [yield* encodeConfig(config), ...found, ...plan, ...memoryTables(config, preflight)].join("\n\n")
+  return [yield* encodeConfig(config), ...found, ...plan, ...memoryTables(config, preflight, width)].join("\n\n")
 })

@@ -14,6 +14,7 @@ import { runsPlot } from "./runsPlot.ts"
 import * as RunSummary from "./runSummary.ts"
 import { comparison, listTable, runView } from "./runsView.ts"
 import { style as terminalStyle } from "./style.ts"
+import * as TextWidth from "./textWidth.ts"
 import { userError } from "./userError.ts"
 
 const base = Flag.String("runs").pipe(
@@ -54,7 +55,9 @@ const show = Command.make("show", {
       Effect.mapError((error) => userError(error))
     )
     yield* Console.log(
-      input.json ? yield* RunsJson.show(run, checkpoints) : runView(run, checkpoints, yield* terminalStyle)
+      input.json
+        ? yield* RunsJson.show(run, checkpoints)
+        : runView(run, checkpoints, yield* terminalStyle, yield* TextWidth.available)
     )
   })).pipe(
     Command.withDescription("Show a run: its settings, the metrics of its last step, its evaluations and checkpoints."),
@@ -73,7 +76,7 @@ const compare = Command.make("compare", {
 }, (input) =>
   Effect.gen(function*() {
     const found = yield* Effect.forEach(input.runs, (run) => RunSummary.read(run))
-    yield* Console.log(input.json ? yield* RunsJson.list(found) : comparison(found))
+    yield* Console.log(input.json ? yield* RunsJson.list(found) : comparison(found, yield* TextWidth.available))
   })).pipe(
     Command.withDescription("Set the last metrics and evaluations of runs side by side."),
     Command.withShortDescription("Compare runs"),
@@ -102,7 +105,7 @@ export const runs = Command.make("runs", {
         "Name another directory with --runs DIR, or make a run with \"search-r1 start\"."
       )
     }
-    yield* Console.log(input.json ? yield* RunsJson.list(found) : listTable(found))
+    yield* Console.log(input.json ? yield* RunsJson.list(found) : listTable(found, yield* TextWidth.available))
   })).pipe(
     Command.withDescription(
       "List the runs in a directory; show or compare them, or save what one has learned as a model."

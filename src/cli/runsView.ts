@@ -37,7 +37,7 @@ const REWARD = "reward/total/mean"
  * @category formatting
  * @since 0.1.0
  */
-export const listTable = (runs: ReadonlyArray<RunSummary>): string =>
+export const listTable = (runs: ReadonlyArray<RunSummary>, width?: number): string =>
   table(
     [
       { heading: "run" },
@@ -57,7 +57,8 @@ export const listTable = (runs: ReadonlyArray<RunSummary>): string =>
       number(lastEm(run)),
       number(bestEm(run)),
       run.state
-    ])
+    ]),
+    width
   )
 
 const highlights = ({ config }: RunSummary): ReadonlyArray<readonly [string, string]> => [
@@ -78,7 +79,7 @@ const highlights = ({ config }: RunSummary): ReadonlyArray<readonly [string, str
   ["learning rate", String(config.optimizer.learningRate)]
 ]
 
-const evaluationTable = ({ evaluations }: RunSummary): string => {
+const evaluationTable = ({ evaluations }: RunSummary, width: number | undefined): string => {
   const hops = hopKeys(evaluations.map(({ metrics }) => metrics))
   return table(
     ["step", "EM", ...hops.map((key) => hopName(key.slice(HOPS.length))), "searches"].map(right),
@@ -87,7 +88,8 @@ const evaluationTable = ({ evaluations }: RunSummary): string => {
       number(metrics["val/em"]),
       ...hops.map((key) => number(metrics[key])),
       number(metrics["val/searches"])
-    ])
+    ]),
+    width
   )
 }
 
@@ -100,7 +102,12 @@ const significant = (value: number): string =>
  * @category formatting
  * @since 0.1.0
  */
-export const runView = (run: RunSummary, checkpoints: ReadonlyArray<CheckpointInfo>, style: Style): string => {
+export const runView = (
+  run: RunSummary,
+  checkpoints: ReadonlyArray<CheckpointInfo>,
+  style: Style,
+  width?: number
+): string => {
   const metrics = Object.entries(run.metrics).filter(([name]) => !name.startsWith("val/"))
   return [
     style.heading(run.folder.directory),
@@ -109,17 +116,18 @@ export const runView = (run: RunSummary, checkpoints: ReadonlyArray<CheckpointIn
     } (UTC)`,
     `checkpoints of steps ${checkpoints.map(({ step }) => step).join(", ") || "–"}`,
     "",
-    table([{ heading: "setting" }, { heading: "value" }], highlights(run)),
+    table([{ heading: "setting" }, { heading: "value" }], highlights(run), width),
     ...(metrics.length === 0
       ? []
       : [
         "",
         table(
           [{ heading: `step ${run.step}` }, right("value")],
-          metrics.map(([name, value]) => [name, significant(value)])
+          metrics.map(([name, value]) => [name, significant(value)]),
+          width
         )
       ]),
-    ...(run.evaluations.length === 0 ? [] : ["", style.title("Evaluations"), evaluationTable(run)])
+    ...(run.evaluations.length === 0 ? [] : ["", style.title("Evaluations"), evaluationTable(run, width)])
   ].join("\n")
 }
 
@@ -141,7 +149,7 @@ const compared: ReadonlyArray<readonly [string, string]> = [
  * @category formatting
  * @since 0.1.0
  */
-export const comparison = (runs: ReadonlyArray<RunSummary>): string => {
+export const comparison = (runs: ReadonlyArray<RunSummary>, width?: number): string => {
   const row = (name: string, cell: (run: RunSummary) => string) => [name, ...runs.map(cell)]
   const hops = hopKeys(runs.map(({ evaluations }) => evaluations.at(-1)?.metrics ?? {}))
   return table(
@@ -159,6 +167,7 @@ export const comparison = (runs: ReadonlyArray<RunSummary>): string => {
       ...compared
         .filter(([, key]) => runs.some(({ metrics }) => metrics[key] !== undefined))
         .map(([name, key]) => row(name, ({ metrics }) => number(metrics[key], 3)))
-    ]
+    ],
+    width
   )
 }

@@ -18,6 +18,7 @@ import * as Outputs from "./outputs.ts"
 import * as PathKind from "./pathKind.ts"
 import { progress } from "./progress.ts"
 import { type Column, table } from "./table.ts"
+import * as TextWidth from "./textWidth.ts"
 import { userError } from "./userError.ts"
 
 const sourceOf = (
@@ -66,7 +67,7 @@ const row = (name: string, summary: ScoreSummary.Summary): ReadonlyArray<string>
   String(summary.forgedObservations)
 ]
 
-const show = ({ dataSources, macroAverage, total }: ScoreSummary.Report): string => {
+const show = ({ dataSources, macroAverage, total }: ScoreSummary.Report, width: number | undefined): string => {
   const sources = Object.entries(dataSources)
   return table(
     columns,
@@ -82,7 +83,8 @@ const show = ({ dataSources, macroAverage, total }: ScoreSummary.Report): string
         ]]
         : []),
       row("total", total)
-    ]
+    ],
+    width
   )
 }
 
@@ -170,7 +172,7 @@ export const score = Command.make("score", {
     if (skipped > 0) yield* Console.error(`${skipped} of ${plural(skipped + report.total.n, "record")} skipped`)
     yield* input.json
       ? Effect.flatMap(encodeReport({ preset: input.preset, ...report, skipped }), Console.log)
-      : Console.log(show(report))
+      : Console.log(show(report, yield* TextWidth.available))
   }).pipe(
     Effect.scoped,
     Effect.catchIf(

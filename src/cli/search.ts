@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { Console, Effect, Option, Schema, Stdio, Stream, Terminal } from "effect"
+import { Console, Effect, Option, Schema, Stdio, Stream } from "effect"
 import { Argument, CliError, Command } from "effect/cli"
 import { displayTitle, ScoredDocument } from "../domain/Document.ts"
 import * as TextFile from "../layers/textFile.ts"
@@ -11,20 +11,15 @@ import { Retriever } from "../services/Retriever.ts"
 import * as Flag from "./flag.ts"
 import { retrieverFlags, retrieverLayer } from "./retrieverFlags.ts"
 import { oneLine, type Style, style as terminalStyle } from "./style.ts"
+import * as TextWidth from "./textWidth.ts"
 import { userError } from "./userError.ts"
 
-/** Breaks a text into lines of at most `width` characters; the last of `limit` lines ends in an ellipsis. */
+/** The first lines of a text; the last of `limit` lines ends in an ellipsis. */
 const wrap = (text: string, width: number, limit: number): ReadonlyArray<string> => {
-  const lines: Array<string> = []
-  let line = ""
-  for (const word of oneLine(text).split(/\s+/)) {
-    if (line !== "" && line.length + 1 + word.length > width) {
-      lines.push(line)
-      if (lines.length === limit) return [...lines.slice(0, -1), `${line.slice(0, width - 2)} …`]
-      line = word
-    } else line = line === "" ? word : `${line} ${word}`
-  }
-  return line === "" ? lines : [...lines, line]
+  const lines = TextWidth.wrap(oneLine(text), width).filter((line) => line !== "")
+  return lines.length <= limit
+    ? lines
+    : lines.slice(0, limit).map((line, index) => index < limit - 1 ? line : `${TextWidth.cut(line, width - 2)} …`)
 }
 
 const show = (
@@ -91,11 +86,10 @@ export const search = Command.make("search", {
 }, (input) =>
   Effect.gen(function*() {
     const retriever = yield* Retriever
-    const terminal = yield* Terminal.Terminal
-    const columns = yield* terminal.columns
+    const columns = yield* TextWidth.available
     const layout = {
       style: yield* terminalStyle,
-      width: Math.min(120, columns > 20 ? columns : 100),
+      width: Math.min(120, Math.max(20, columns ?? 100)),
       lines: input.full ? Number.POSITIVE_INFINITY : 3
     }
     yield* lines(input.queries).pipe(

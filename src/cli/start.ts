@@ -34,6 +34,7 @@ import * as StartJob from "./startJob.ts"
 import { comparisonTable, pairView, Report } from "./startView.ts"
 import * as StartWorld from "./startWorld.ts"
 import { style as terminalStyle } from "./style.ts"
+import * as TextWidth from "./textWidth.ts"
 import * as TrainRun from "./trainRun.ts"
 import { servicesOf } from "./trainServices.ts"
 import { userError } from "./userError.ts"
@@ -197,7 +198,7 @@ const program = Effect.fnUntraced(function*(input: Input, { folder, job }: Opene
     after.reward === 1 && main.shownBefore[index]?.reward === 0
   )
   yield* Console.log(pairView(main.shownBefore[Math.max(0, example)], main.shownAfter[Math.max(0, example)], style))
-  yield* Console.log(comparisonTable(report, heldOut.questions.length, style))
+  yield* Console.log(comparisonTable(report, heldOut.questions.length, style, yield* TextWidth.available))
   if (Option.isSome(input.report)) {
     const path = input.report.value
     yield* AtomicFile.writeString(path, `${yield* Effect.orDie(encodeReport(report))}\n`).pipe(

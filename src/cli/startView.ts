@@ -34,13 +34,13 @@ export type Report = typeof Report.Type
  * @category formatting
  * @since 0.1.0
  */
-export const comparisonTable = (report: Report, questions: number, style: Style): string => {
+export const comparisonTable = (report: Report, questions: number, style: Style, width?: number): string => {
   return [
     scoreTable(questions, [
       scoreRow("before", report.before),
       scoreRow(`after ${plural(report.steps, "step")}`, report.after),
       ["trained without search", report.noSearchBaseline.em.toFixed(2)]
-    ]),
+    ], width),
     style.faint(`${report.seconds.toFixed(0)} seconds from the start of training`)
   ].join("\n")
 }
