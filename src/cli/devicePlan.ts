@@ -5,10 +5,13 @@
  */
 import { Console, Effect, Option, Schema } from "effect"
 import { Argument, Command } from "effect/cli"
+import * as IndexMemory from "../domain/IndexMemory.ts"
 import { type MemoryPlan, plan } from "../domain/MemoryPlan.ts"
 import { contextLength } from "../domain/ModelConfig.ts"
 import { plural } from "../domain/Plural.ts"
+import * as MachineMemory from "../layers/machineMemory.ts"
 import * as HuggingFaceModel from "../layers/model/HuggingFaceModel.ts"
+import * as CorpusSize from "../layers/retriever/corpusSize.ts"
 import { deviceFlags } from "./deviceFlag.ts"
 import { deviceMemory } from "./deviceMemory.ts"
 import * as Flag from "./flag.ts"
@@ -51,6 +54,19 @@ export const memoryRows = (planned: MemoryPlan, training: boolean): ReadonlyArra
 
 const encodeLine = Schema.encodeEffect(Schema.fromJsonString(Schema.Unknown))
 
+/** What a search in a corpus takes, and what the machine can give. */
+const searchOf = Effect.fnUntraced(function*(corpus: Option.Option<string>, engine: "lunr" | "bm25") {
+  if (Option.isNone(corpus)) return undefined
+  const found = yield* Effect.mapError(CorpusSize.of(corpus.value, { whole: true }), (error) => userError(error))
+  const { bytes } = yield* MachineMemory.available()
+  return {
+    engine,
+    passages: found.passages,
+    ...(engine === "lunr" ? IndexMemory.lunr(found) : IndexMemory.bm25(found)),
+    machineBytes: bytes
+  }
+})
+
 const positive = Schema.Int.check(Schema.isGreaterThan(0))
 
 /**
@@ -90,6 +106,16 @@ export const devicePlan = Command.make("plan", {
     Flag.withDescription("Without gradients and optimizer: rollouts and evaluation"),
     Flag.withDefault(false)
   ),
+  corpus: Flag.String("corpus").pipe(
+    Flag.withAlias("c"),
+    Flag.withMetavar("FILE"),
+    Flag.withDescription("Count what a search in this corpus takes of the machine's memory too"),
+    Flag.optional
+  ),
+  engine: Flag.Literals("engine", ["lunr", "bm25"]).pipe(
+    Flag.withDescription("What searches --corpus"),
+    Flag.withDefault("lunr" as const)
+  ),
   json: Flag.Boolean("json").pipe(
     Flag.withDescription("Print one JSON line with all figures in bytes"),
     Flag.withDefault(false)
@@ -110,8 +136,15 @@ export const devicePlan = Command.make("plan", {
     const training = !input.sampling
     const { critic, reference, sessions } = input
     const planned = plan(config, { storage, limitBytes, sequenceTokens, sessions, reference, critic, training })
+    const search = yield* searchOf(input.corpus, input.engine)
     if (input.json) {
-      const line = encodeLine({ ...planned, limitBytes, storage, sequenceTokens })
+      const line = encodeLine({
+        ...planned,
+        limitBytes,
+        storage,
+        sequenceTokens,
+        ...(search === undefined ? {} : { search })
+      })
       yield* Effect.flatMap(Effect.orDie(line), Console.log)
     } else {
       const heading = `${storage}, ${plural(sessions, "session")} of ${plural(sequenceTokens, "token")}`
@@ -123,6 +156,23 @@ export const devicePlan = Command.make("plan", {
         )
       )
       yield* Console.log(`\nThe device has ${gib(limitBytes)} GiB.`)
+      if (search !== undefined) {
+        yield* Console.log(
+          `Beside it ${input.engine} takes ${gib(search.resident)} GiB of the machine for ${
+            plural(search.passages, "passage")
+          }, and ${gib(search.building)} GiB while the index is built; the machine can give ${
+            gib(search.machineBytes)
+          } GiB.`
+        )
+      }
+    }
+    if (search !== undefined && Math.max(search.resident, search.building) > search.machineBytes) {
+      return yield* userError(
+        `The index does not fit: ${
+          gib(Math.max(search.resident, search.building))
+        } GiB are needed, and the machine can give ${gib(search.machineBytes)} GiB.`,
+        input.engine === "lunr" ? "Take --engine bm25, or search elsewhere." : "Search elsewhere, or a smaller corpus."
+      )
     }
     if (!planned.fits) {
       const [first = "", ...rest] = planned.advice

@@ -54,6 +54,26 @@ describe("search-r1 device", () => {
       assert.include(yield* logs, "The device has 1.50 GiB.")
     }).pipe(Effect.provide([NodeServices.layer, TestConsole.layer])))
 
+  it.effect("plans what a search in a corpus takes of the machine", () =>
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const corpus = `${yield* fs.makeTempDirectoryScoped()}/corpus.jsonl`
+      yield* fs.writeFileString(corpus, "{\"id\":\"1\",\"contents\":\"Tolm\\nAn island\"}\n".repeat(300))
+      const flags = [shippedModel, "--memory", "1.5", "--storage", "float32", "--corpus", corpus]
+      yield* run("plan", ...flags, "--json")
+      const Planned = Schema.fromJsonString(Schema.Struct({
+        search: Schema.Struct({ passages: Schema.Natural, resident: Schema.Finite, building: Schema.Finite })
+      }))
+      const { search } = yield* Effect.flatMap(logs, Schema.decodeEffect(Planned))
+      assert.strictEqual(search.passages, 300)
+      assert.isAbove(search.building, search.resident)
+      yield* run("plan", ...flags, "--engine", "bm25")
+      assert.match(
+        yield* logs,
+        /Beside it bm25 takes 0\.00\d GiB of the machine for 300 passages, and 0\.1\d\d GiB while/
+      )
+    }).pipe(Effect.provide([NodeServices.layer, TestConsole.layer])))
+
   it.effect("says why a device is missing and what to do about it", () =>
     Effect.gen(function*() {
       const { own } = yield* machineWith({})
