@@ -103,7 +103,19 @@ layer(Tiny.layer, { excludeTestServices: true, timeout: "60 seconds" })("search-
         const directory = yield* fs.makeTempDirectoryScoped()
         const { file } = yield* logged
         const model = `${directory}/model`
-        const made = yield* finetuning([model, "--data", file, "--run", run, "--validate", file, "--batch-size", "4"])
+        const made = yield* finetuning([
+          model,
+          "--data",
+          file,
+          "--run",
+          run,
+          "--validate",
+          file,
+          "--batch-size",
+          "4",
+          "--epochs",
+          "1"
+        ])
         assert.isUndefined(made.error)
         assert.strictEqual(made.errors[0], `Fine-tuning what ${run} has learned (checkpoint latest)`)
         const losses = [...made.output.matchAll(/^(?:before|after) · validation loss ([\d.]+)$/gm)].map(([, loss]) =>
@@ -123,23 +135,11 @@ layer(Tiny.layer, { excludeTestServices: true, timeout: "60 seconds" })("search-
           (yield* finetuning([other, "--data", file, "--min-reward", "2"])).error ?? "",
           /nothing to learn from \(\d+ with less reward\)/
         )
-        const unrewarded = `${directory}/unrewarded.jsonl`
-        yield* fs.writeFileString(
-          unrewarded,
-          `${
-            JSON.stringify({
-              messages: [{ role: "user", content: "Who?" }, { role: "assistant", content: "<answer> he </answer>" }]
-            })
-          }\n`
-        )
-        assert.match(
-          (yield* finetuning([other, "--data", unrewarded, "--min-reward", "0"])).error ?? "",
-          /nothing to learn from \(1 without a reward\)/
-        )
         const bad = `${directory}/bad.jsonl`
-        yield* fs.writeFileString(bad, `{"messages":[]}\n${yield* fs.readFileString(file)}`)
+        const [good = ""] = (yield* fs.readFileString(file)).split("\n")
+        yield* fs.writeFileString(bad, `{"messages":[]}\n${good}`)
         assert.match((yield* finetuning([other, "--data", bad])).error ?? "", /bad.jsonl:1: .*With --skip-bad/s)
-        assert.isUndefined((yield* finetuning([other, "--data", bad, "--skip-bad"])).error)
+        assert.isUndefined((yield* finetuning([other, "--data", bad, "--skip-bad", "--epochs", "1"])).error)
 
         // what a run has learned is a model too: its rollouts are the run's
         const exported = `${directory}/exported`
@@ -153,6 +153,7 @@ layer(Tiny.layer, { excludeTestServices: true, timeout: "60 seconds" })("search-
             "--max-response-tokens=24",
             "--max-observation-tokens=60",
             "--json",
+            "--limit=2",
             ...flags
           ])
         const metrics = yield* ask(["--model", exported])
