@@ -66,7 +66,10 @@ const paths = leaves(baseJson, "")
 const suggestion = (key: string, siblings: ReadonlyArray<string>, prefix: string): string => {
   const near = nearest(key, siblings)
   if (near !== undefined) return `; did you mean ${prefix}${near}?`
-  const elsewhere = paths.filter((path) => nearest(key, [path.slice(path.lastIndexOf(".") + 1)]) !== undefined)
+  const named = paths.map((path) => [path, path.slice(path.lastIndexOf(".") + 1)] as const)
+  const same = named.filter(([, name]) => name === key)
+  const elsewhere = (same.length > 0 ? same : named.filter(([, name]) => nearest(key, [name]) !== undefined))
+    .map(([path]) => path)
   return elsewhere.length > 0
     ? `; did you mean ${elsewhere.slice(0, 3).join(" or ")}?`
     : `; known keys here: ${siblings.join(", ")}`
