@@ -39,7 +39,7 @@ export interface Writer {
 }
 
 /** Ways to go wrong; operations are refused with one code and the other in turns. */
-const ways = {
+export const ways = {
   "the disk is full": () => "ENOSPC",
   "it is refused": (at) => at % 2 === 0 ? "EIO" : "EACCES",
   "it hangs and is interrupted": () => "stalls",
@@ -89,7 +89,12 @@ const bury = (root: string): void => {
 }
 
 /** Runs a write under a fault to its end, or to that of its caller. */
-const disturbed = Effect.fnUntraced(function*({ write }: Writer, root: string, at: number, fault: Fault) {
+export const disturbed = Effect.fnUntraced(function*<A, E>(
+  write: (root: string) => Effect.Effect<A, E, Files>,
+  root: string,
+  at: number,
+  fault: Fault
+) {
   const files = faulty(root, at, fault)
   const writing = write(root).pipe(Effect.provide(files.layer))
   if (fault !== "stalls") return { files, exit: yield* Effect.exit(writing) }
@@ -116,7 +121,7 @@ const quiet = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
 export const everything = process.env["FAULTS"] === "all"
 
 /** The operations that are tried: all, or some that a seed chooses. */
-const chosen = (
+export const chosen = (
   name: string,
   kinds: ReadonlyArray<Access>,
   faultAt: (at: number) => Fault,
@@ -151,7 +156,7 @@ export const faultsContract = (writer: Writer): void => {
           fresh()
           const oldNames = listed(root)
           const old = found(yield* Effect.exit(read(root)))
-          const { exit: first, files: undisturbed } = yield* disturbed(writer, root, Number.POSITIVE_INFINITY, "killed")
+          const { exit: first, files: undisturbed } = yield* disturbed(write, root, Number.POSITIVE_INFINITY, "killed")
           assert.isTrue(Exit.isSuccess(first), `nothing goes wrong: ${String(first)}`)
           const whole = yield* Effect.exit(read(root))
           assert.isTrue(Exit.isSuccess(whole), `nothing goes wrong: ${String(whole)}`)
@@ -164,7 +169,7 @@ export const faultsContract = (writer: Writer): void => {
           for (const at of [...chosen(name, kinds, faultAt, sample), operations + 1]) {
             const fault = faultAt(at)
             fresh()
-            const { exit, files } = yield* disturbed(writer, root, at, fault)
+            const { exit, files } = yield* disturbed(write, root, at, fault)
             const here = `${fault} at operation ${at} of ${operations}`
             const ended = Exit.isSuccess(exit)
             if (at > operations && isDeath(fault)) {

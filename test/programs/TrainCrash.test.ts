@@ -4,7 +4,8 @@ import { Effect, Exit, FileSystem, Layer, Ref, References, Stream } from "effect
 import * as CheckpointsFileSystem from "../../src/layers/checkpoints/CheckpointsFileSystem.ts"
 import * as RunLogFileSystem from "../../src/layers/runlog/RunLogFileSystem.ts"
 import * as Train from "../../src/programs/Train.ts"
-import { type Death, dying } from "../support/dyingFiles.ts"
+import { chosen, disturbed, ways } from "../contract/faults.ts"
+import { unsynced } from "../support/faultyFiles.ts"
 import { config, learner, questions } from "../support/trainWorld.ts"
 
 const settings = config({
@@ -46,56 +47,58 @@ const inDirectories = <A, E>(
   Effect.gen(function*() {
     const fs = yield* FileSystem.FileSystem
     return yield* use(yield* fs.makeTempDirectoryScoped(), fs)
-  }).pipe(Effect.scoped, Effect.provide(NodeServices.layer))
+  }).pipe(Effect.scoped, Effect.provide(unsynced), Effect.provide(NodeServices.layer))
 
-describe("a run whose process dies at any operation on its files", () => {
-  for (const death of ["killed", "power"] satisfies ReadonlyArray<Death>) {
-    it.live(
-      `(${death}) has the log of the unbroken run when it was taken up again`,
-      () =>
-        inDirectories(Effect.fnUntraced(function*(root, fs) {
-          assert.isTrue(Exit.isSuccess(yield* once(`${root}/unbroken`, { resume: false })))
-          const unbroken = yield* log(`${root}/unbroken`)
-          for (let at = 1;; at++) {
-            const files = dying(at, death)
-            const directory = `${root}/${at}`
-            const first = yield* Effect.provide(once(directory, { resume: false }), files.layer)
-            if (files.counter.operations < at) {
-              assert.isTrue(Exit.isSuccess(first))
-              return assert.isAbove(at, 30)
-            }
-            yield* once(directory, { resume: true })
-            assert.deepStrictEqual(yield* log(directory), unbroken, `dead at operation ${at}`)
-            yield* fs.remove(directory, { recursive: true })
-          }
-        })),
-      30_000
-    )
-
-    it.live(
-      `(${death}) dead once more while it is taken up, after its evaluation was interrupted`,
-      () =>
-        inDirectories(Effect.fnUntraced(function*(root, fs) {
-          yield* once(`${root}/unbroken`, { resume: false })
-          const unbroken = yield* log(`${root}/unbroken`)
-          const asked = yield* Ref.make(0)
-          const interrupting = Stream.unwrap(Effect.map(
-            Ref.updateAndGet(asked, (count) => count + 1),
-            (count) => count === 1 ? Stream.fromEffect(Effect.interrupt) : evaluation
-          ))
-          yield* once(`${root}/interrupted`, { resume: false, evaluation: interrupting })
-          for (let at = 1;; at++) {
-            const files = dying(at, death)
-            const directory = `${root}/${at}`
-            yield* fs.copy(`${root}/interrupted`, directory)
-            yield* Effect.provide(once(directory, { resume: true }), files.layer)
-            if (files.counter.operations < at) return assert.isAbove(at, 15)
-            yield* once(directory, { resume: true })
-            assert.deepStrictEqual(yield* log(directory), unbroken, `dead at operation ${at}`)
-            yield* fs.remove(directory, { recursive: true })
-          }
-        })),
-      30_000
-    )
+/** A run, begun or taken up, of which an operation on its files goes wrong in each way; none may change the log. */
+const whatever = (
+  fewest: number,
+  from: (root: string) => Effect.Effect<string, unknown, NodeServices.NodeServices>,
+  resume: boolean
+) => {
+  for (const [way, faultAt] of Object.entries(ways)) {
+    it.live(`${resume ? "taken up" : "begun"}: ${way}`, () =>
+      inDirectories(Effect.fnUntraced(function*(root, fs) {
+        assert.isTrue(Exit.isSuccess(yield* once(`${root}/unbroken`, { resume: false })))
+        const unbroken = yield* log(`${root}/unbroken`)
+        const origin = yield* Effect.orDie(from(root))
+        const directory = `${root}/run`
+        const attempt = (at: number) =>
+          Effect.andThen(
+            fs.copy(origin, directory),
+            disturbed((root) => once(root, { resume }), directory, at, faultAt(at))
+          )
+        const { exit, files } = yield* attempt(Number.POSITIVE_INFINITY)
+        assert.isTrue(Exit.isSuccess(exit))
+        assert.isAbove(files.state.operations, fewest)
+        // a run has hundreds of operations: every point at which its process is killed, and some of the other ways
+        const most = way === "the process is killed" ? undefined : 5
+        for (const at of chosen(`${resume}`, files.state.kinds, faultAt, most)) {
+          yield* fs.remove(directory, { recursive: true })
+          yield* attempt(at)
+          yield* once(directory, { resume: true })
+          assert.deepStrictEqual(yield* log(directory), unbroken, `${faultAt(at)} at operation ${at}`)
+        }
+      })), 60_000)
   }
+}
+
+describe("a run has the log of the unbroken one when it was taken up again, whatever goes wrong with its files", () => {
+  whatever(30, (root) =>
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      yield* fs.makeDirectory(`${root}/nothing`)
+      return `${root}/nothing`
+    }), false)
+
+  // whose evaluation was interrupted
+  whatever(15, (root) =>
+    Effect.gen(function*() {
+      const asked = yield* Ref.make(0)
+      const interrupting = Stream.unwrap(Effect.map(
+        Ref.updateAndGet(asked, (count) => count + 1),
+        (count) => count === 1 ? Stream.fromEffect(Effect.interrupt) : evaluation
+      ))
+      yield* once(`${root}/interrupted`, { resume: false, evaluation: interrupting })
+      return `${root}/interrupted`
+    }), true)
 })
