@@ -273,6 +273,7 @@ describe("learning from a step", () => {
     Effect.gen(function*() {
       const { layer } = services(undefined, true)
       const said: Array<Progress> = []
+      yield* TestClock.adjust("1 day")
       const fiber = yield* Effect.forkChild(
         learn(resolved({ algorithm: "grpo", kl: { placement: "none" } }), 6, scored, {
           klCoefficient: 0,
