@@ -78,12 +78,22 @@ const truncate: Filter = (value, args) => {
   return concat([truthy(killWords) || space === -1 ? cut : cut.cut(0, space), sign])
 }
 
+/** A whole number rounded to tens, hundreds …, halves to the even one, as Python rounds. */
+const roundWhole = (number: bigint, digits: number): bigint => {
+  if (digits >= 0) return number
+  if (-digits > String(number).length) return 0n
+  const unit = 10n ** BigInt(-digits)
+  const rest = (number % unit + unit) % unit
+  const below = number - rest
+  return 2n * rest > unit || (2n * rest === unit && below / unit % 2n !== 0n) ? below + unit : below
+}
+
 const round: Filter = (value, args) => {
   const [precision, method] = bind("round", args, ["precision", "method"])
   const number = numberOf(value) ?? fail(`type ${typeName(value)} cannot be rounded`)
   const digits = integer("round", precision, 0)
   const how = method === undefined ? "common" : toStr(method).text
-  if (how === "common") return typeof number === "bigint" ? number : roundTo(number, digits)
+  if (how === "common") return typeof number === "bigint" ? roundWhole(number, digits) : roundTo(number, digits)
   const scaled = Number(number) * 10 ** digits
   if (how !== "ceil" && how !== "floor") return fail("method must be common, ceil or floor")
   return (how === "ceil" ? Math.ceil(scaled) : Math.floor(scaled)) / 10 ** digits

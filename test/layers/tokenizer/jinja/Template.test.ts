@@ -17,6 +17,15 @@ const goldens = Schema.decodeSync(Schema.fromJsonString(Golden))(
   readFileSync(new URL("../../../fixtures/chat-templates/golden.json", import.meta.url), "utf8")
 )
 
+const Expressions = Schema.Struct({
+  variables: Schema.Record(Schema.String, Schema.Json),
+  cases: Schema.Array(Schema.Tuple([Schema.String, Schema.NullOr(Schema.String)]))
+})
+
+const expressions = Schema.decodeSync(Schema.fromJsonString(Expressions))(
+  readFileSync(new URL("../../../fixtures/chat-templates/expressions.json", import.meta.url), "utf8")
+)
+
 const render = (source: string, variables: Readonly<Record<string, Template.Input>>) =>
   Result.flatMap(Template.make(source), (template) => template.render(variables))
 
@@ -34,6 +43,15 @@ describe("templates", () => {
         messages,
         add_generation_prompt
       })
+      const found = Result.isSuccess(rendered) ? Spans.text(rendered.success) : null
+      assert.strictEqual(found, text, `${template}\n${Result.isFailure(rendered) ? rendered.failure : ""}`)
+    }
+  })
+
+  it(`give of each filter, test, method and operator what jinja2 3.1.6 gives: ${expressions.cases.length} cases`, () => {
+    assert.isAbove(expressions.cases.length, 700)
+    for (const [template, text] of expressions.cases) {
+      const rendered = render(template, expressions.variables)
       const found = Result.isSuccess(rendered) ? Spans.text(rendered.success) : null
       assert.strictEqual(found, text, `${template}\n${Result.isFailure(rendered) ? rendered.failure : ""}`)
     }
