@@ -168,15 +168,17 @@ export const readConfig = Effect.fnUntraced(function*(
   folder: RunFolder,
   ways: PathKind.Ways = {}
 ): Effect.fn.Return<RunConfig.RunConfig, CliError.UserError, FileSystem.FileSystem | Path.Path> {
+  const fs = yield* FileSystem.FileSystem
   const told = PathKind.explain(PathKind.given("run", folder.directory), ways)
+  const hint = "\"search-r1 runs\" lists the runs."
+  if (!(yield* Effect.orElseSucceed(fs.exists(folder.directory), () => true))) {
+    return yield* userError(`${folder.directory}: there is no such directory`, hint)
+  }
   const text = yield* TextFile.whole(folder.config).pipe(
     Effect.mapError((error) =>
       error._tag === "FileUnreadable"
         ? userError(error)
-        : userError(
-          `${folder.directory} is no run: there is no config.json in it`,
-          "\"search-r1 runs\" lists the runs."
-        )
+        : userError(`${folder.directory} is no run: there is no config.json in it`, hint)
     ),
     told
   )
