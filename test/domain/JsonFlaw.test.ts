@@ -78,3 +78,91 @@ describe("the flaw of a text that is no JSON", () => {
     assert.strictEqual(JsonFlaw.find(changed) === undefined, isJson(changed), changed)
   })
 })
+
+describe("every kind of flaw", () => {
+  const invisible = (code: string) => `there is an invisible character (${code}); a value is expected`
+  it.each<readonly [string, string]>([
+    ["[“a”]", "1:2: text stands in straight double quotes (\")"],
+    ["[”a”]", "1:2: text stands in straight double quotes (\")"],
+    ["['a']", "1:2: text stands in double quotes"],
+    ["[/* a */ 1]", "1:2: JSON has no comments"],
+    ["[// a\n1]", "1:2: JSON has no comments"],
+    ["[# a\n1]", "1:2: JSON has no comments"],
+    ["[1 # a\n]", "1:4: JSON has no comments"],
+    ["[/]", "1:2: a value is expected, and here is /"],
+    ["[\u00A01]", `1:2: ${invisible("U+00A0")}`],
+    ["[\uFEFF1]", `1:2: ${invisible("U+FEFF")}`],
+    ["[\u20031]", "1:2: a value is expected, and here is U+2003"],
+    ["[\u0001]", "1:2: a value is expected, and here is U+0001"],
+    ["[😀]", "1:2: a value is expected, and here is 😀"],
+    ["[\u{E0001}]", "1:2: a value is expected, and here is U+E0001"],
+    ["[é1]", "1:2: a value is expected, and here is é"],
+    ["{1: 2}", "1:2: a field's name is expected, and here is 1"],
+    ["{\"a\": 1, b: 2}", "1:10: the name of a field stands in double quotes"],
+    ["{,}", "1:2: a field's name is expected, and here is ,"],
+    ["{\"a\": }", "1:7: a value is expected, and here is }"],
+    ["{\"a\":,}", "1:6: a value is expected, and here is ,"],
+    ["[,]", "1:2: a value is expected, and here is ,"],
+    ["[1, , 2]", "1:3: there is a comma too many"],
+    ["[1,]", "1:3: there is a comma too many"],
+    ["[1, }", "1:3: there is a comma too many"],
+    ["{\"a\": [1], \"b\": ]}", "1:17: a value is expected, and here is ]"],
+    ["]", "1:1: a value is expected, and here is ]"],
+    ["[1}", "1:3: , or ] is expected, and here is }"],
+    ["{\"a\": 1]", "1:8: , or } is expected, and here is ]"],
+    ["{\"a\"", "1:5: the text ends before its { is closed with }"],
+    ["{", "1:2: the text ends before its { is closed with }"],
+    ["[", "1:2: the text ends before its [ is closed with ]"],
+    [" \n ", "2:2: a value is missing"],
+    ["1 2", "1:3: there is something behind the end of the value"],
+    ["\"a\tb\"", "1:3: a control character within a text is written \\t"],
+    ["\"a\u0001b\"", "1:3: a control character within a text is written \\u00…"],
+    ["\"a\u001fb\"", "1:3: a control character within a text is written \\u00…"],
+    ["[\"a\rb\"]", "1:2: this text is not closed with \" on its line (a line break within a text is \\n)"],
+    ["\"\\u12G4\"", "1:2: \\u is no escape; a backslash is written \\\\"],
+    ["\"\\x41\"", "1:2: \\x is no escape; a backslash is written \\\\"],
+    ["\"a\\", "1:1: this text is not closed with \""],
+    ["\"a\\\"", "1:1: this text is not closed with \""],
+    ["{\"a", "1:2: this text is not closed with \""],
+    ["1x", "1:1: this is no number that JSON knows: 1x"],
+    ["[1.]", "1:2: this is no number that JSON knows: 1."],
+    ["[1e]", "1:2: this is no number that JSON knows: 1e"],
+    ["[1.2.3]", "1:2: this is no number that JSON knows: 1.2.3"],
+    ["[-01]", "1:2: this is no number that JSON knows: -01"],
+    ["[1-2]", "1:2: this is no number that JSON knows: 1-2"],
+    ["[1+2]", "1:2: this is no number that JSON knows: 1+2"],
+    ["[-]", "1:2: a value is expected, and here is -"],
+    ["[-x]", "1:2: a value is expected, and here is -"],
+    ["[-NaN]", "1:2: a value is expected, and here is -"],
+    ["[-true]", "1:2: a value is expected, and here is -"],
+    ["[-inf]", "1:2: inf is written Infinity"],
+    ["[TRUE]", "1:2: TRUE is written true"],
+    ["[False]", "1:2: False is written false"],
+    ["[FALSE]", "1:2: FALSE is written false"],
+    ["[NULL]", "1:2: NULL is written null"],
+    ["[nil]", "1:2: nil is written null"],
+    ["[undefined]", "1:2: undefined is written null"],
+    ["[nan]", "1:2: nan is written NaN"],
+    ["[inf]", "1:2: inf is written Infinity"],
+    ["[truely]", "1:2: text stands in double quotes, and truely does not"],
+    ["[$a_1]", "1:2: text stands in double quotes, and $a_1 does not"],
+    ["[true false]", "1:7: , or ] is expected, and here is f"]
+  ])("%j: %s", (text, expected) => assert.strictEqual(found(text), expected))
+
+  it.each([
+    "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u12aB\"",
+    "[-Infinity, Infinity, NaN, -0.5e-3, 1E+2, 0, {}, [], [[]], {\"a\": {}}]",
+    "\uFEFF[1]",
+    " \t\r\n1 \t\r\n",
+    "\"\u007f\u00a0\""
+  ])("is none in %j", (text) => assert.strictEqual(found(text), ""))
+
+  it("is said with its place", () => {
+    assert.strictEqual(JsonFlaw.describe("{\n a}"), "line 2, column 2: the name of a field stands in double quotes")
+    assert.strictEqual(
+      JsonFlaw.describe("x", { line: 3, column: 5 }),
+      "line 3, column 5: text stands in double quotes, and x does not"
+    )
+    assert.strictEqual(JsonFlaw.describe("[NaN]"), "NaN and Infinity are no numbers of JSON")
+  })
+})

@@ -98,3 +98,62 @@ describe("properties", () => {
     )
   })
 })
+
+describe("what splits texts", () => {
+  it("takes a bare carriage return for the end of a line, and a last one for none", () => {
+    assert.deepStrictEqual(split(["{\"a\":1}\r{\"a\":2}\r\n{\"a\":3}\r"]), [
+      { line: 1, text: "{\"a\":1}" },
+      { line: 2, text: "{\"a\":2}" },
+      { line: 3, text: "{\"a\":3}\r" }
+    ])
+  })
+
+  it("counts from the line where the text begins", () => {
+    const splitter = JsonRecords.make(7)
+    assert.deepStrictEqual(splitter.push("\n1\n2"), [{ line: 8, text: "1" }])
+    assert.deepStrictEqual(splitter.end(), [{ line: 9, text: "2" }])
+    assert.deepStrictEqual(splitter.end(), [])
+    assert.deepStrictEqual(JsonRecords.make().end(), [])
+  })
+
+  it("keeps the place of an element over strings, escapes, brackets and pieces of text", () => {
+    const text = "\t[ {\"a\":\"]\\\\\"},\n\"x\\\"]\" ,[[1],{\"b\":[2]}],3 , null\n]\v\f\u0020\uFEFF"
+    const expected = [
+      { line: 1, column: 4, text: "{\"a\":\"]\\\\\"}" },
+      { line: 2, text: "\"x\\\"]\" " },
+      { line: 2, column: 9, text: "[[1],{\"b\":[2]}]" },
+      { line: 2, column: 25, text: "3 " },
+      { line: 2, column: 29, text: "null\n" }
+    ]
+    for (const length of [1, 2, 3, 5, 100]) assert.deepStrictEqual(split(cut(text, [length - 1])), expected)
+  })
+
+  it("says what is wrong around the records", () => {
+    const cutOff = "the array does not end: the file is cut off, or a string or bracket in it is not closed"
+    assert.deepStrictEqual(split(["[1,\n2,"]), [
+      { line: 1, column: 2, text: "1" },
+      { line: 2, text: "2" },
+      { line: 2, flaw: cutOff }
+    ])
+    assert.deepStrictEqual(split(["[\"a"]), [{ line: 1, flaw: cutOff }])
+    assert.deepStrictEqual(split(["[1]x\ny"]), [
+      { line: 1, column: 2, text: "1" },
+      { line: 1, flaw: "there is text behind the end of the array" }
+    ])
+    assert.deepStrictEqual(split(["[1]", " \n\t\r"]), [{ line: 1, column: 2, text: "1" }])
+  })
+
+  it("shows no more than 60 characters of a record that is none", () => {
+    const failure = (text: string) => Result.getOrThrow(Result.flip(JsonRecords.value({ line: 1, text })))
+    const why =
+      "no JSON (line 1, column 1: text stands in double quotes, and x does not); a file holds one JSON object a " +
+      "line or one JSON array: "
+    assert.strictEqual(failure(`x ${"y".repeat(58)}`), `${why}x ${"y".repeat(58)}`)
+    assert.strictEqual(failure(`x ${"y".repeat(59)} `), `${why}x ${"y".repeat(58)}…`)
+    assert.strictEqual(Result.getOrThrow(Result.flip(JsonRecords.value({ line: 1, flaw: "broken" }))), "broken")
+    assert.deepStrictEqual(
+      JsonRecords.value({ line: 1, text: "[9007199254740993]" }),
+      Result.succeed([9007199254740993n])
+    )
+  })
+})
