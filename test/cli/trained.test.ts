@@ -33,7 +33,10 @@ layer(Tiny.layer, { excludeTestServices: true, timeout: "60 seconds" })("command
         assert.isUndefined(latest.error)
         const score = JSON.parse(latest.output)
         assert.deepStrictEqual(Object.keys(score), ["em", "em1", "em2", "em3", "sampled", "searches"])
-        for (const value of Object.values(score)) assert.isAtLeast(Number(value), 0)
+        for (const share of ["em", "em1", "em2", "em3", "sampled"]) {
+          assert.isTrue(score[share] >= 0 && score[share] <= 1, `${share} ${score[share]}`)
+        }
+        assert.isAtLeast(Number(score.searches), 0)
         assert.strictEqual((yield* evaluating([...args, "--seed", "5", "--checkpoint", "2"])).output, latest.output)
         // what cannot be known is found by searching, which this model does when it is sampled
         assert.isAbove(score.sampled, 0)

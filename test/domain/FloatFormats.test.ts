@@ -108,6 +108,7 @@ for (const { exponentBits, fractionBits, name, narrow, widen } of formats) {
 
     it("overflows to infinity and keeps a NaN a NaN", () => {
       const nan = new Float32Array(Uint32Array.of(0x7f800001, 0xffc00000, 0x7fffffff).buffer)
+      assert.lengthOf(narrow(nan), 3)
       for (const word of narrow(nan)) assert.isNaN(valueOf(word, exponentBits, fractionBits))
       const [plus, minus, largest] = narrow(Float32Array.of(Infinity, -Infinity, 3.4028234663852886e38))
       assert.strictEqual(valueOf(plus!, exponentBits, fractionBits), Infinity)

@@ -47,7 +47,11 @@ describe("AtomicFile", () => {
     }).pipe(Effect.provide(NodeServices.layer)))
 
   it.effect("writes pipes and devices as they are", () =>
-    AtomicFile.writeString("/dev/null", "gone").pipe(Effect.provide(NodeServices.layer)))
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      yield* AtomicFile.writeString("/dev/null", "gone")
+      assert.strictEqual((yield* fs.stat("/dev/null")).type, "CharacterDevice")
+    }).pipe(Effect.provide(NodeServices.layer)))
 
   it.effect("says in words why a file cannot be written", () =>
     Effect.gen(function*() {

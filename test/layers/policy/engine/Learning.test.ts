@@ -247,6 +247,7 @@ describe.skipIf(noModels !== undefined)(`the learner on ${fastest.name}`, () => 
       }
       const sequences = batch().sequences
       const first = yield* critic.values(sequences.map(({ ids }) => ids))
+      assert.lengthOf(first, sequences.length)
       first.forEach((values) => assert.deepStrictEqual([...new Set(values)], [0]))
       const losses: Array<number> = []
       for (let i = 0; i < 12; i++) losses.push((yield* critic.update(batch(), update)).metrics["critic/vf_loss"]!)
