@@ -26,6 +26,7 @@ const formats: ReadonlyArray<readonly [bytes: ReadonlyArray<number>, reason: str
   [ascii("PARE"), "this is an encrypted Parquet file, and text is needed here"],
   [ascii("ARROW1"), "this is an Arrow file, and text is needed here: in Python, pyarrow.feather.read_table reads it"],
   [[0xff, 0xff, 0xff, 0xff], "this is an Arrow stream, and text is needed here: datasets.Dataset.from_file reads it"],
+  [ascii("SR1-BM25"), "this is an index of this program, and text is needed here"],
   [ascii("SQLite format 3"), "this is an SQLite database, and text is needed here"],
   [[0x93, ...ascii("NUMPY")], "this is a NumPy array, and text is needed here"],
   [[0x50, 0x4b, 3, 4], "this is a zip archive: unpack it first"],

@@ -91,6 +91,7 @@ describe("text", () => {
           [Uint8Array.of(0xff, 0xfe, 0, 0, 0x7b, 0, 0, 0), "UTF-32 (little endian"],
           [utf8("PAR1…"), "a Parquet file"],
           [latin("PK\x03\x04…"), "a zip archive"],
+          [latin("SR1-BM25["), "an index of this program"],
           [latin("\x28\xb5\x2f\xfd…"), "zstd"],
           [gzipSync("x"), "gzip twice"]
         ] as const
