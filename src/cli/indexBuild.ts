@@ -18,7 +18,7 @@ import {
   Stream,
   Terminal
 } from "effect"
-import { Argument, Command, TerminalCapabilities } from "effect/cli"
+import { Argument, type CliError, Command, TerminalCapabilities } from "effect/cli"
 import type { CorpusUnreadable } from "../domain/Corpus.ts"
 import type { EmbedderSpec } from "../domain/EmbedderSpec.ts"
 import { plural } from "../domain/Plural.ts"
@@ -85,7 +85,21 @@ const embedderOf = Effect.fnUntraced(function*(given: Option.Option<EmbedderSpec
   return { spec, embedder: Context.get(context, Embedder) }
 })
 
+/** An index of nothing would take the place of one of something. */
+const expectPassages = <A, E, R>(corpus: string, batches: Stream.Stream<ReadonlyArray<A>, E, R>) => {
+  let passages = 0
+  return Stream.concat(
+    Stream.tap(batches, (batch) => Effect.sync(() => void (passages += batch.length))),
+    Stream.unwrap(Effect.sync(() =>
+      passages > 0
+        ? Stream.empty
+        : Stream.fail(userError(`${corpus}: there are no passages in it`, "No index was made."))
+    ))
+  )
+}
+
 type BuildError =
+  | CliError.UserError
   | CorpusUnreadable
   | RetrieverLance.IndexIo
   | RetrieverLance.EmbedderMismatch
@@ -187,7 +201,7 @@ export const indexBuild = Command.make("build", {
     // one by LanceDB is claimed by its builder, which goes on in what an earlier one left
     if (engine !== "lance") yield* WriterLock.acquireBeside(path)
     const build: Effect.Effect<Description, BuildError, FileSystem.FileSystem | Path.Path> = engine === "lance"
-      ? RetrieverLance.build(CorpusFile.batches(input.corpus), path, {
+      ? RetrieverLance.build(expectPassages(input.corpus, CorpusFile.batches(input.corpus)), path, {
         fullText: input.words,
         titleWeight,
         vectors: vectors === undefined ? undefined : { ...vectors, index: input.vectorIndex },
@@ -195,7 +209,10 @@ export const indexBuild = Command.make("build", {
         ...shown
       })
       : writeIndex(
-        CorpusFile.stream(input.corpus).pipe(Stream.grouped(vectors === undefined ? 1024 : embedAtOnce)),
+        expectPassages(
+          input.corpus,
+          CorpusFile.stream(input.corpus).pipe(Stream.grouped(vectors === undefined ? 1024 : embedAtOnce))
+        ),
         path,
         {
           words: engine === "dense" ? null : {
@@ -219,6 +236,14 @@ export const indexBuild = Command.make("build", {
           : ""
       }${size(bytesOf(description))}, built in ${seconds.toFixed(1)} s`
     )
+    const silent = "documentsWithTerms" in description ? description.documents - description.documentsWithTerms : 0
+    if (silent > 0) {
+      yield* Console.error(
+        silent === description.documents
+          ? "No passage holds a word: nothing can be found by words."
+          : `${plural(silent, "passage")} without a word cannot be found by words.`
+      )
+    }
   })).pipe(
     friendly,
     PathKind.explain(PathKind.given("corpus", input.corpus), {

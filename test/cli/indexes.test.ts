@@ -39,6 +39,12 @@ const withCorpus = <A, E>(
     return yield* use({ corpus, directory, fs })
   }).pipe(Effect.provide([NodeServices.layer, TestConsole.layer]))
 
+const hostile = [
+  { id: "empty", title: "", text: "" },
+  { id: "long", title: "Long", text: Array.from({ length: 50_000 }, (_, at) => `w${at}q`).join(" ") },
+  { id: "often", title: "Often", text: "herring ".repeat(100_000) }
+]
+
 /** What another process prints that searches an index. */
 const searching = (query: string, path: string) =>
   Effect.callback<string>((resume) => {
@@ -63,6 +69,45 @@ const searching = (query: string, path: string) =>
 const output = Effect.map(TestConsole.logLines, (lines) => lines.map(String).join("\n"))
 
 describe("search-r1 index", () => {
+  it.effect("builds indexes of passages that are empty, endless or one word, and says which cannot be found", () =>
+    withCorpus(({ directory, fs }) =>
+      Effect.gen(function*() {
+        const corpus = `${directory}/hostile.jsonl`
+        yield* fs.writeFileString(corpus, hostile.map(formatLine).join("\n"))
+        for (const flags of [[], ["--lucene"], ["--engine", "both", "--embedder", "hashing:64"]]) {
+          const path = `${directory}/hostile.idx`
+          yield* run(["build", corpus, "--out", path, ...flags])
+          yield* run(["verify", path])
+          assert.include(
+            (yield* TestConsole.errorLines).join("\n"),
+            "1 passage without a word cannot be found by words."
+          )
+          for (const [query, id] of [["herring", "often"], ["w49999q", "long"]] as const) {
+            yield* runSearch([query, "--index", path, "--mode", "words", "--json"])
+            const printed = String((yield* TestConsole.logLines).at(-1))
+            assert.deepStrictEqual(
+              JSON.parse(printed).results.map((hit: { readonly id: string }) => hit.id),
+              [id],
+              flags.join(" ")
+            )
+          }
+        }
+      })
+    ))
+
+  it.effect("makes no index of a corpus without passages, and leaves the one that is there", () =>
+    withCorpus(({ corpus, directory, fs }) =>
+      Effect.gen(function*() {
+        const path = `${directory}/passages.idx`
+        yield* run(["build", corpus, "--out", path])
+        const before = yield* fs.readFile(path)
+        yield* fs.writeFileString(`${directory}/none.jsonl`, "\n\n")
+        const error = yield* Effect.flip(run(["build", `${directory}/none.jsonl`, "--out", path]))
+        assert.include(String("userMessage" in error ? error.userMessage : error), "there are no passages in it")
+        assert.deepStrictEqual(yield* fs.readFile(path), before)
+      })
+    ))
+
   it.live("is built by one process at a time, and says by which", () =>
     withCorpus(({ corpus, directory, fs }) =>
       Effect.gen(function*() {

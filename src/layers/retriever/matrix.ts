@@ -8,6 +8,11 @@ import { Best } from "./best.ts"
 /** Rows that are compared before others may have a turn, and that grow at a time. */
 const rowsPerPiece = 4096
 
+const isZero = (values: Float32Array, start: number, end: number): boolean => {
+  for (let at = start; at < end; at++) if (values[at] !== 0) return false
+  return true
+}
+
 /**
  * Rows of equal length in pieces, so that growing never copies.
  *
@@ -42,7 +47,7 @@ export class Matrix {
     return this.pieces[Math.floor(row / rowsPerPiece)]?.subarray(start, start + this.columns) ?? new Float32Array()
   }
 
-  /** The rows with the largest dot products; equal ones in row order. */
+  /** The rows with the largest dot products; equal ones in row order. Rows of zeros are near to nothing. */
   nearest(query: Float32Array, topK: number): Best {
     const best = new Best(Math.min(topK, this.rows))
     const { columns } = this
@@ -59,7 +64,9 @@ export class Matrix {
           odd += (piece[offset + column + 1] ?? 0) * (query[column + 1] ?? 0)
         }
         if (column < columns) even += (piece[offset + column] ?? 0) * (query[column] ?? 0)
-        best.offer(row, Math.fround(even + odd))
+        const product = even + odd
+        if (product === 0 && isZero(piece, offset, offset + columns)) continue
+        best.offer(row, Math.fround(product))
       }
     }
     return best

@@ -65,6 +65,23 @@ describe("RetrieverDense", () => {
     }])
   })
 
+  it("brings up no row of zeros, whatever else there is", () => {
+    const matrix = Matrix.of(Float32Array.of(0, 0, 1, 0, 0, 0, -1, 0, 0, 2), 2)
+    assert.deepStrictEqual(matrix.nearest(Float32Array.of(1, 0), 5).hits().map(({ row }) => row), [1, 4, 3])
+  })
+
+  it.effect("does not find passages without anything in them", () =>
+    Effect.map(
+      Retriever.use((retriever) => retriever.search("herring", { topK: 3 })),
+      (hits) => assert.deepStrictEqual(hits.map(({ id }) => id), ["b"])
+    ).pipe(Effect.provide(
+      RetrieverDense.layer(Stream.make(
+        { id: "a", title: "", text: "" },
+        { id: "b", title: "", text: "something else" },
+        { id: "c", title: " ", text: "?!" }
+      )).pipe(Layer.provide(hashing))
+    )))
+
   it.effect("finds nothing for a query without anything in it", () =>
     Effect.map(
       Retriever.use((retriever) => retriever.searchMany(["", "?!"], { topK: 3 })),
