@@ -88,7 +88,7 @@ export const formatPercent = (format: Str, value: Value): Str => {
     }
     if (width === "*" || precision === "*") return unsupported("a width of * in a format")
     const given = key === undefined
-      ? values[next++] ?? fail("not enough arguments for format string")
+      ? next < values.length ? values[next++] ?? null : fail("not enough arguments for format string")
       : value instanceof Dict
       ? value.get(str(key)) ?? fail(`there is no "${key}" to format`)
       : fail("format requires a mapping")
