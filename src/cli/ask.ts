@@ -16,6 +16,7 @@ import * as Flag from "./flag.ts"
 import { retrieverFlags } from "./retrieverFlags.ts"
 import * as RunRetriever from "./runRetriever.ts"
 import * as SpokenText from "./spokenText.ts"
+import * as Stopping from "./stopping.ts"
 import { printable, type Style, style as terminalStyle } from "./style.ts"
 import * as TrainedPolicy from "./trainedPolicy.ts"
 import { prediction, segmentText } from "./trajectoryView.ts"
@@ -161,7 +162,10 @@ export const ask = Command.make("ask", flags, (input) =>
           : `${style.title("Answer:")} ${style.answer(printable(reply.answer))}`,
         style.faint(plural(reply.searches.length, "search", "searches"))
       ].join("\n"))
-    }).pipe(Effect.provide(Layer.merge(TrainedPolicy.layer(run), retriever.layer)))
+    }).pipe(
+      Effect.provide(Layer.merge(TrainedPolicy.layer(run), retriever.layer)),
+      Stopping.waitsFor(Stopping.deviceCall)
+    )
   }).pipe(Effect.scoped)).pipe(
     Command.withDescription(
       "Ask the policy of a run a question and watch it think, search, read and answer, token by token in a terminal. It searches what the run searched unless --corpus, --index or --remote name something else."

@@ -10,6 +10,7 @@ import * as World from "../domain/world/World.ts"
 import * as Flag from "./flag.ts"
 import { evaluateBoth, heldOutExam, lunrOf, Score, scoreRow, scoreTable } from "./heldOutExam.ts"
 import { progress } from "./progress.ts"
+import * as Stopping from "./stopping.ts"
 import * as TextWidth from "./textWidth.ts"
 import * as TrainedPolicy from "./trainedPolicy.ts"
 
@@ -55,7 +56,8 @@ export const evaluate = Command.make("evaluate", flags, (input) =>
           scoreTable(questions.length, [scoreRow(`after ${plural(step, "step")}`, score)], yield* TextWidth.available)
         )
     }).pipe(
-      Effect.provide(Layer.merge(TrainedPolicy.layer(run), lunrOf(World.documents(world))))
+      Effect.provide(Layer.merge(TrainedPolicy.layer(run), lunrOf(World.documents(world)))),
+      Stopping.waitsFor(Stopping.deviceCall)
     )
   }).pipe(Effect.scoped)).pipe(
     Command.withDescription(

@@ -37,6 +37,7 @@ import * as Flag from "./flag.ts"
 import { bytesOf, count, friendly, size } from "./indexView.ts"
 import * as Outputs from "./outputs.ts"
 import * as PathKind from "./pathKind.ts"
+import * as Stopping from "./stopping.ts"
 import { userError } from "./userError.ts"
 
 /** Shows how far a build is, ten times a second on a terminal and every ten in a log, and what else a long one does. */
@@ -245,6 +246,11 @@ export const indexBuild = Command.make("build", {
       )
     }
   })).pipe(
+    Stopping.waitsFor(
+      input.engine === "lance"
+        ? "the passages in hand; the same command goes on behind them"
+        : "the passages in hand; nothing stays of the new index"
+    ),
     friendly,
     PathKind.explain(PathKind.given("corpus", input.corpus), {
       index: (path) => `"search-r1 index info ${shellPath(path)}" says what it holds.`

@@ -14,6 +14,7 @@ import * as TextFile from "../layers/textFile.ts"
 import { deviceFlags, deviceLayer } from "./deviceFlag.ts"
 import * as Flag from "./flag.ts"
 import * as PathKind from "./pathKind.ts"
+import * as Stopping from "./stopping.ts"
 import { userError } from "./userError.ts"
 
 const decodeIds = Json.decode(Schema.NonEmptyArray(Schema.Natural))
@@ -72,7 +73,8 @@ export const logits = Command.make("logits", {
     })
     const found = yield* probe({ ...weights, config }, tokens, greedy).pipe(
       Effect.scoped,
-      Effect.provide(deviceLayer({ device }))
+      Effect.provide(deviceLayer({ device })),
+      Stopping.waitsFor(Stopping.deviceCall)
     )
     const line = yield* Effect.fromResult(Result.mapError(
       encodeProbe({

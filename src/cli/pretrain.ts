@@ -31,6 +31,7 @@ import { isThere } from "./isThere.ts"
 import * as Outputs from "./outputs.ts"
 import { interval, time } from "./progress.ts"
 import { parseHops, share } from "./questionMix.ts"
+import * as Stopping from "./stopping.ts"
 import { userError } from "./userError.ts"
 
 const { defaultPlan } = PretrainingPlan
@@ -240,6 +241,7 @@ const program = Effect.fnUntraced(function*(input: Input) {
 
   if (input.force && !input.resume) yield* fs.remove(checkpoints, { recursive: true, force: true })
   const tell = yield* makeProgress(plan.steps)
+  let made = 0
   yield* Pretrain.run({
     plan,
     vocabulary,
@@ -248,6 +250,7 @@ const program = Effect.fnUntraced(function*(input: Input) {
     resume: input.resume
   }).pipe(
     Stream.tap(tell),
+    Stream.tap(({ step }) => Effect.sync(() => (made = step))),
     Stream.filter(({ step }) => step % input.evaluateEvery === 0 || step === plan.steps),
     Stream.runForEach(({ step }) =>
       Effect.gen(function*() {
@@ -257,6 +260,7 @@ const program = Effect.fnUntraced(function*(input: Input) {
       })
     ),
     Effect.provide(CheckpointsFileSystem.layer(checkpoints, { keepLast: 1, keepBest: false })),
+    Stopping.waitsFor(() => Stopping.learning(made, input.checkpointEvery)),
     Effect.onInterrupt(() =>
       Console.error(`stopped; go on with the same command and --resume (checkpoints are in ${checkpoints})`)
     ),

@@ -27,6 +27,7 @@ import { runOf, source, ways } from "./rolloutPolicy.ts"
 import { questionTable, totals } from "./rolloutSummary.ts"
 import * as RunFolder from "./runFolder.ts"
 import * as RunRetriever from "./runRetriever.ts"
+import * as Stopping from "./stopping.ts"
 import { style as terminalStyle } from "./style.ts"
 import * as TextWidth from "./textWidth.ts"
 import * as TrainedPolicy from "./trainedPolicy.ts"
@@ -239,7 +240,10 @@ export const rollout = Command.make("rollout", flags, (input) =>
         retriever,
         rewardLayer(input),
         FairScheduler.layer
-      ])
+      ]),
+      Stopping.waitsFor(
+        Option.isSome(input.model) || Option.isSome(input.run) ? Stopping.deviceCall : "the turns in hand"
+      )
     )
     if (input.json) {
       yield* Effect.flatMap(encodeMetrics(Metrics.rollouts(scored, failures)), Console.log)

@@ -16,6 +16,7 @@ import * as Flag from "./flag.ts"
 import { isThere } from "./isThere.ts"
 import * as Outputs from "./outputs.ts"
 import { progress } from "./progress.ts"
+import * as Stopping from "./stopping.ts"
 import * as TrainedPolicy from "./trainedPolicy.ts"
 import { modelOf } from "./trainServices.ts"
 import { userError } from "./userError.ts"
@@ -63,7 +64,7 @@ export const savePolicy = Effect.fn("Cli.savePolicy")(function*(
       read: (tensor) => Effect.tap(readWeight(tensor), tick)
     })
     return { step, precision, parameters: ModelTensors.parameterCount(config) }
-  }).pipe(Effect.provide(TrainedPolicy.layer(run)))
+  }).pipe(Effect.provide(TrainedPolicy.layer(run)), Stopping.waitsFor("the tensor in hand; no half of a model stays"))
 }, Effect.scoped)
 
 /**

@@ -181,7 +181,7 @@ export const serve = Command.make("serve", {
       Layer.provide(RetrieverBatching.layer({ window: "1 millis", maxBatch: 256 })),
       Layer.provide(retriever)
     )
-    return yield* Layer.launch(server)
+    return yield* Layer.launch(server).pipe(Stopping.waitsFor("the requests that were taken"))
     // whatever is searched, other requests have their turn
   }).pipe(Effect.scoped, Effect.provide(FairScheduler.layer))).pipe(
     Command.withDescription(

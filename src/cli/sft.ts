@@ -28,6 +28,7 @@ import { progress } from "./progress.ts"
 import { savePolicy } from "./runExport.ts"
 import * as RunFolder from "./runFolder.ts"
 import { digestOf, readExamples } from "./sftData.ts"
+import * as Stopping from "./stopping.ts"
 import * as TrainedPolicy from "./trainedPolicy.ts"
 import { userError } from "./userError.ts"
 
@@ -193,6 +194,7 @@ const program = Effect.fnUntraced(function*(input: Input) {
     plural(Finetune.steps(plan), "step")
   ].join("; "))
 
+  let last: Finetune.StepReport | undefined
   yield* Effect.gen(function*() {
     const { config, readWeight } = yield* PolicyEngine.Engine
     const validate = Effect.fnUntraced(function*(when: string) {
@@ -203,7 +205,6 @@ const program = Effect.fnUntraced(function*(input: Input) {
     })
     const before = yield* validate("before")
     const reporter = yield* progress({ unit: "step", total: Finetune.steps(plan) })
-    let last: Finetune.StepReport | undefined
     let epochLoss = { sum: 0, learned: 0 }
     const losses: Array<number> = []
     yield* Finetune.run({
@@ -258,6 +259,7 @@ const program = Effect.fnUntraced(function*(input: Input) {
       PolicyEngine.layer({ model, device: input.device }),
       CheckpointsFileSystem.layer(checkpoints, { keepLast: 1, keepBest: false })
     )),
+    Stopping.waitsFor(() => Stopping.learning(last?.step ?? 0, input.checkpointEvery)),
     Effect.onInterrupt(() =>
       Console.error(`\nInterrupted. Go on with the same command and --resume (checkpoints are in ${checkpoints})`)
     )

@@ -22,6 +22,44 @@ export const normally: Effect.Effect<void> = Effect.sync(() => {
   isNormal = true
 })
 
+const waits: Array<() => string> = []
+
+/**
+ * What a stop waits for while the work runs, for the answer to whoever asks for one.
+ *
+ * @category combinators
+ * @since 0.2.0
+ */
+export const waitsFor = (what: string | (() => string)) => {
+  const tell = typeof what === "string" ? () => what : what
+  return <A, E, R>(work: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    Effect.acquireUseRelease(
+      Effect.sync(() => waits.push(tell)),
+      () => work,
+      () => Effect.sync(() => waits.splice(waits.lastIndexOf(tell), 1))
+    )
+}
+
+/**
+ * What a stop of work on a device waits for at most.
+ *
+ * @category constants
+ * @since 0.2.0
+ */
+export const deviceCall = "what the device computes now"
+
+/**
+ * What a stop of learning waits for behind a step, where every so many are saved.
+ *
+ * @category formatting
+ * @since 0.2.0
+ */
+export const learning = (step: number, savedEvery: number): string =>
+  step % savedEvery === 0 ? deviceCall : `${deviceCall} and step ${step} is saved`
+
+/** The answer to a signal. */
+const answer = (): string => `stopping after ${waits.at(-1)?.() ?? "the work in hand"}; again to quit now`
+
 /**
  * The exit code of who writes to a reader that has gone: that of a program which the signal SIGPIPE ends.
  *
@@ -56,7 +94,7 @@ const watch = (fiber: Fiber.Fiber<unknown, unknown>) => {
     const at = performance.now()
     if (reason === undefined) {
       reason = { _tag: "Signal", code, at }
-      say(`${name === "SIGINT" ? "\n" : ""}stopping; again to quit now`)
+      say(`${name === "SIGINT" ? "\n" : ""}${answer()}`)
       interrupt(fiber)
     } else if (reason._tag === "Stream" || at - reason.at > sameWish) process.exit(code)
   }

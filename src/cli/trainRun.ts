@@ -16,6 +16,7 @@ import { RunLog } from "../services/RunLog.ts"
 import { asCalled, invocation } from "./invocation.ts"
 import * as LiveStatus from "./liveStatus.ts"
 import type { RunFolder } from "./runFolder.ts"
+import * as Stopping from "./stopping.ts"
 import { style as terminalStyle } from "./style.ts"
 import { stepText } from "./trainView.ts"
 import { userError } from "./userError.ts"
@@ -62,6 +63,24 @@ export interface Ended {
   readonly verdict: string | null
 }
 
+/** Where a run is: the last step in a checkpoint, the last that was told, and what is done of the one in hand. */
+interface Place {
+  kept: number
+  reported: number
+  step: number
+  phase: Train.Progress["phase"]
+}
+
+/** What a run that is stopped still does. */
+const remaining = ({ kept, phase, reported, step }: Place): string => {
+  // a step is made before it is evaluated
+  const made = phase === "evaluation" ? step : reported
+  const unkept = made > kept ? ` and step ${made} is saved` : ""
+  return phase === "updates" && unkept !== ""
+    ? `the updates of step ${step}, which is then saved`
+    : `${Stopping.deviceCall} of the ${phase} ${step === 0 ? "before training" : `of step ${step}`}${unkept}`
+}
+
 /** Judged by the log, so that a run which was interrupted is judged as a whole. */
 const judge = Effect.fnUntraced(function*(config: RunConfig, advice: ReadonlyMap<string, StepAdvice.Advice>) {
   const records = yield* RunLog.use((log) => Stream.runCollect(log.readMetrics))
@@ -100,9 +119,12 @@ export const trainRun = Effect.fn("Cli.trainRun")(function*(options: Options) {
   const started = yield* Clock.currentTimeMillis
   const status = yield* LiveStatus.make
   let made = 0
+  const at: Place = { kept: 0, reported: 0, step: 0, phase: "rollouts" }
   const told = new Map<string, StepAdvice.Advice>()
   const report = Effect.fnUntraced(function*(step: Train.StepReport) {
     if (step.step > 0) made++
+    at.reported = step.step
+    if (config.checkpoints.every > 0 && step.step % config.checkpoints.every === 0) at.kept = step.step
     yield* status.clear
     const elapsed = ((yield* Clock.currentTimeMillis) - started) / 1000
     // what was said once is known
@@ -116,21 +138,26 @@ export const trainRun = Effect.fn("Cli.trainRun")(function*(options: Options) {
     evaluation: options.evaluation,
     evaluationSize: options.evaluationSize,
     evaluationRetriever: options.evaluationRetriever,
-    onProgress: ({ done, phase, step, total }) =>
-      status.show(
+    onProgress: ({ done, phase, step, total }) => {
+      Object.assign(at, { step, phase })
+      return status.show(
         `step ${step}/${config.steps}  ${phase} ${phase === "scoring" ? "" : done}${
           phase === "scoring" || total === null ? "" : `/${total}`
         }`
-      ),
-    onBegun: (begun) =>
-      Effect.andThen(
+      )
+    },
+    onBegun: (begun) => {
+      if (begun.resumed) Object.assign(at, { kept: begun.step, reported: begun.step })
+      return Effect.andThen(
         begun.resumed ? Console.log(`resumed behind step ${begun.step} of ${config.steps}`) : Effect.void,
         options.onBegun?.(begun) ?? Effect.void
       )
+    }
   }).pipe(
     Stream.mapEffect(report),
     Stream.runLast,
     Effect.ensuring(status.clear),
+    Stopping.waitsFor(() => remaining(at)),
     Effect.flatMap((last) => Effect.map(judge(config, told), (verdict): Ended => ({ last, verdict }))),
     Effect.catchTag("NothingToDo", (error) => Effect.fail(withCode(error, nothingToDoExitCode))),
     Effect.catchIf((error) => !CliError.isCliError(error), (error) => Effect.fail(userError(error)))

@@ -16,6 +16,7 @@ import { type CheckpointError, Checkpoints } from "../services/Checkpoints.ts"
 import { type LearnerError, Optimizer } from "../services/Optimizer.ts"
 import { Policy, type PolicyError } from "../services/Policy.ts"
 import type { Example } from "./finetune/Example.ts"
+import * as LearnerSteps from "./learnerSteps.ts"
 import { NothingToDo, ResumeConflict, ResumeMismatch } from "./train/State.ts"
 
 export { type Example, toExample } from "./finetune/Example.ts"
@@ -156,24 +157,14 @@ export const run = (
   Optimizer | Checkpoints
 > =>
   Stream.unwrap(Effect.gen(function*() {
-    const optimizer = yield* Optimizer
-    const checkpoints = yield* Checkpoints
     const { examples, plan } = options
     const total = steps(plan)
     const restored = options.resume ? yield* restore(plan) : 0
     if (restored >= total) return yield* new NothingToDo({ step: restored, steps: total })
     if (restored > 0) yield* Effect.logInfo(`going on behind step ${restored} of ${total}`)
-    let done = restored
-    let saved = restored
-    const save = Effect.suspend(() => done === saved ? Effect.void : saveStep(done)).pipe(Effect.uninterruptible)
-    const saveStep = Effect.fnUntraced(function*(step: number) {
-      const { blobs, info } = yield* optimizer.state
-      const state = yield* Effect.orDie(encodeSaved({ step, plan, learner: info }))
-      yield* checkpoints.save({ step, metric: null, state, blobs })
-      saved = step
-    })
-    yield* Effect.addFinalizer(() =>
-      Effect.catch(save, (error) => Effect.logError(`the last checkpoint could not be saved: ${error.message}`))
+    const made = yield* LearnerSteps.make(
+      restored,
+      (step, learner) => Effect.orDie(encodeSaved({ step, plan, learner }))
     )
 
     const step = Effect.fn("Finetune.step")(function*(index: number): Effect.fn.Return<
@@ -187,20 +178,15 @@ export const run = (
         totalSteps: total,
         start: 1
       })
-      const { metrics } = yield* Effect.uninterruptible(Effect.tap(
-        optimizer.update(batch, {
-          loss: negativeLogLikelihood,
-          learningRate,
-          adamW: plan.adamW,
-          temperature: 1,
-          microBatch: { maxTokens: options.microBatchTokens }
-        }),
-        () =>
-          Effect.sync(() => {
-            done = index + 1
-          })
-      ))
-      if (done % options.checkpointEvery === 0) yield* save
+      const { metrics } = yield* made.update(index, batch, {
+        loss: negativeLogLikelihood,
+        learningRate,
+        adamW: plan.adamW,
+        temperature: 1,
+        microBatch: { maxTokens: options.microBatchTokens }
+      })
+      const done = index + 1
+      if (done % options.checkpointEvery === 0) yield* made.save
       return {
         step: done,
         steps: total,

@@ -16,6 +16,7 @@ import * as PretrainingPlan from "../domain/world/PretrainingPlan.ts"
 import type { Vocabulary } from "../domain/world/Vocabulary.ts"
 import { type CheckpointError, Checkpoints } from "../services/Checkpoints.ts"
 import { type LearnerError, Optimizer } from "../services/Optimizer.ts"
+import * as LearnerSteps from "./learnerSteps.ts"
 import type * as Rollout from "./Rollout.ts"
 import { NothingToDo, ResumeConflict, ResumeMismatch } from "./train/State.ts"
 
@@ -117,8 +118,6 @@ export const run = (
   Optimizer | Checkpoints
 > =>
   Stream.unwrap(Effect.gen(function*() {
-    const optimizer = yield* Optimizer
-    const checkpoints = yield* Checkpoints
     const { plan } = options
     const recipe = PretrainingPlan.recipe(plan, options.vocabulary)
     const schedule = scheduleOf(plan)
@@ -127,17 +126,9 @@ export const run = (
     const restored = options.resume ? yield* restore(plan) : 0
     if (restored >= plan.steps) return yield* new NothingToDo({ step: restored, steps: plan.steps })
     if (restored > 0) yield* Effect.logInfo(`going on behind step ${restored} of ${plan.steps}`)
-    let done = restored
-    let saved = restored
-    const save = Effect.suspend(() => done === saved ? Effect.void : saveStep(done)).pipe(Effect.uninterruptible)
-    const saveStep = Effect.fnUntraced(function*(step: number) {
-      const { blobs, info } = yield* optimizer.state
-      const state = yield* Effect.orDie(encodeSaved({ step, plan, learner: info }))
-      yield* checkpoints.save({ step, metric: null, state, blobs })
-      saved = step
-    })
-    yield* Effect.addFinalizer(() =>
-      Effect.catch(save, (error) => Effect.logError(`the last checkpoint could not be saved: ${error.message}`))
+    const made = yield* LearnerSteps.make(
+      restored,
+      (step, learner) => Effect.orDie(encodeSaved({ step, plan, learner }))
     )
 
     const step = Effect.fn("Pretrain.step")(function*(index: number) {
@@ -148,20 +139,15 @@ export const run = (
         totalSteps: plan.steps,
         start: 1
       })
-      const { metrics } = yield* Effect.uninterruptible(Effect.tap(
-        optimizer.update(batch, {
-          loss: negativeLogLikelihood,
-          learningRate,
-          adamW,
-          temperature: 1,
-          microBatch: { maxTokens: options.microBatchTokens }
-        }),
-        () =>
-          Effect.sync(() => {
-            done = index + 1
-          })
-      ))
-      if (done % options.checkpointEvery === 0) yield* save
+      const { metrics } = yield* made.update(index, batch, {
+        loss: negativeLogLikelihood,
+        learningRate,
+        adamW,
+        temperature: 1,
+        microBatch: { maxTokens: options.microBatchTokens }
+      })
+      const done = index + 1
+      if (done % options.checkpointEvery === 0) yield* made.save
       return {
         step: done,
         loss: metrics["actor/loss"] ?? Number.NaN,

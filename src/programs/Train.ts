@@ -158,8 +158,8 @@ export const run = <E = never>(
     })
 
     /**
-     * Rollouts and updates. An interruption abandons the rollouts, and the updates too where the step before is in a
-     * checkpoint; else updates that have begun are ended, for the learners then hold neither step.
+     * Rollouts and updates. An interruption abandons the step, at whatever it is: only updates that have begun are ended
+     * where the step before is in no checkpoint, for the learners then hold neither step.
      */
     const learnStep = Effect.fn("Train.learnStep")(function*(loop: Loop) {
       const { state } = loop
@@ -167,12 +167,13 @@ export const run = <E = never>(
       const [own, ...ahead] = flying
       if (own === undefined) return undefined
       const collected = yield* Fiber.join(own)
+      const isKept = state.step === 0 || (yield* Ref.get(saved)) === state.step
+      let hasBegun = false
       const updates = learn(config, state.step, collected.scored, {
         klCoefficient: state.klCoefficient,
         onProgress: options.onProgress,
-        beforeUpdates: Ref.set(torn, true)
+        beforeUpdates: Effect.andThen(Ref.set(torn, true), Effect.sync(() => (hasBegun = true)))
       })
-      const abandoned = (yield* Ref.get(saved)) === state.step
       const finish = (learned: Learned) =>
         Effect.gen(function*() {
           const metrics = Report.finite({
@@ -204,9 +205,16 @@ export const run = <E = never>(
           yield* Ref.set(torn, false)
           return { loop: { state: following, rollouts: ahead, cursor: next, stopped: false }, collected, learned }
         })
-      return yield* Effect.uninterruptibleMask((restore) =>
-        Effect.flatMap(abandoned ? restore(updates) : updates, finish)
-      )
+      return yield* Effect.uninterruptibleMask(Effect.fnUntraced(function*(restore) {
+        const fiber = yield* Effect.forkChild(Effect.interruptible(updates), { startImmediately: true })
+        const abandoned = Effect.suspend(() => {
+          if (hasBegun && !isKept) return Effect.void
+          fiber.interruptUnsafe()
+          return Effect.asVoid(Fiber.await(fiber))
+        })
+        yield* Effect.exit(Effect.onInterrupt(restore(Fiber.await(fiber)), () => abandoned))
+        return yield* finish(yield* Fiber.join(fiber))
+      }))
     })
 
     /** Evaluation, log line and checkpoint of a step whose updates are made. */

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { Context, type Effect, Schema } from "effect"
+import { Context, type Effect, Option, Schema } from "effect"
 import type { AdamW } from "../domain/AdamW.ts"
 import type { MiniBatch } from "../domain/Batch.ts"
 import type { LossConfig } from "../domain/LossConfig.ts"
@@ -130,6 +130,17 @@ export interface LearnerState {
   readonly info: Schema.Json
   readonly blobs: Readonly<Record<string, Uint8Array>>
 }
+
+const decodeVersion = Schema.decodeUnknownOption(Schema.Struct({ version: Schema.Natural }))
+
+/**
+ * The policy's version that a state is of, where its `info` tells it as `version`.
+ *
+ * @category getters
+ * @since 0.2.0
+ */
+export const policyVersion = ({ info }: LearnerState): Option.Option<number> =>
+  Option.map(decodeVersion(info), ({ version }) => version)
 
 /**
  * One update is one step of the optimizer over one mini-batch: forward and backward over its micro-batches, clip, step.

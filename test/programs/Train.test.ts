@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Layer, Option, Ref, Stream } from "effect"
+import { Deferred, Effect, Exit, Fiber, Layer, Option, Ref, Stream } from "effect"
 import * as CheckpointsMemory from "../../src/layers/checkpoints/CheckpointsMemory.ts"
 import * as QuestionsMemory from "../../src/layers/questions/QuestionsMemory.ts"
 import * as RewardExactMatch from "../../src/layers/reward/RewardExactMatch.ts"
@@ -218,6 +218,51 @@ describe("Train", () => {
       }).pipe(Effect.provide([RunLogMemory.layer(), CheckpointsMemory.layer({ keepLast: 3 })]))
       assert.deepStrictEqual(resumed, unbroken)
     }))
+
+  for (
+    const { every, hanging, kept, where } of [
+      { where: "the first updates", every: 0, hanging: "update 1", kept: [] },
+      { where: "the scoring behind a step that is not saved", every: 0, hanging: "scoring 3", kept: [2] }
+    ]
+  ) {
+    it.effect(`interrupted during ${where}, it abandons the step in hand`, () =>
+      Effect.gen(function*() {
+        const reached = yield* Deferred.make<void>()
+        const counts = { update: 0, scoring: 0 }
+        const hangs = (what: keyof typeof counts) =>
+          `${what} ${++counts[what]}` === hanging
+            ? Effect.andThen(Deferred.succeed(reached, undefined), Effect.never)
+            : Effect.void
+        const learner = World.learner()
+        const slow = Layer.merge(
+          Layer.effect(
+            Optimizer,
+            Effect.map(Optimizer, (inner) =>
+              Optimizer.of({
+                ...inner,
+                update: (batch, options) => Effect.andThen(hangs("update"), inner.update(batch, options))
+              }))
+          ),
+          Layer.effect(
+            Policy,
+            Effect.map(Policy, (inner) =>
+              Policy.of({
+                ...inner,
+                logProbs: (sequences, options) => Effect.andThen(hangs("scoring"), inner.logProbs(sequences, options))
+              }))
+          )
+        ).pipe(Layer.provideMerge(learner))
+        const fiber = yield* Train.run(config({ checkpoints: { every } })).pipe(
+          Stream.runDrain,
+          Effect.provide(slow),
+          Effect.forkChild
+        )
+        yield* Deferred.await(reached)
+        yield* Fiber.interrupt(fiber)
+        const saved = yield* Effect.flatMap(Checkpoints, (checkpoints) => checkpoints.list)
+        assert.deepStrictEqual(saved.map(({ step }) => step), kept)
+      }).pipe(Effect.provide(services())))
+  }
 
   it.effect("nothing is trained on searches that failed, and they are counted", () =>
     Effect.gen(function*() {
