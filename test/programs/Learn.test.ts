@@ -203,6 +203,15 @@ describe("learning from a step", () => {
       }
     }))
 
+  it.effect("updates the policy from the first step on where there is no critic to warm up", () =>
+    Effect.gen(function*() {
+      const { asked, layer } = services()
+      const config = resolved({ algorithm: "grpo", kl: { placement: "none" } })
+      const warming = { ...config, critic: { ...config.critic, warmupSteps: 2 } }
+      yield* learn(warming, 0, scored, { klCoefficient: 0 }).pipe(Effect.provide(layer))
+      assert.strictEqual(asked.updates.length, 2)
+    }))
+
   it.effect("reports the divergence from the reference where it is measured: in the reward, else in the loss", () =>
     Effect.gen(function*() {
       const kl = (placement: string, metrics: Readonly<Record<string, number>>) => {

@@ -139,6 +139,12 @@ describe("Rollout", () => {
       assert.strictEqual(trajectory.counts.executedSearches, 0)
     }).pipe(Effect.provide(scripted(["<search>x</search>"])), Effect.provide(retriever())))
 
+  it.effect("without search there is one generation, also where the final turn is switched off", () =>
+    Effect.gen(function*() {
+      const { counts, ending } = completed(yield* Rollout.run(prompt("p"), 0, { doSearch: false, finalTurn: false }))
+      assert.deepStrictEqual([counts.turns, ending], [1, "answer"])
+    }).pipe(Effect.provide(scripted(["<answer>A</answer>"])), Effect.provide(retriever())))
+
   it.effect("the final turn can be switched off", () =>
     Effect.gen(function*() {
       const trajectory = completed(yield* Rollout.run(prompt("p"), 0, { maxTurns: 2, finalTurn: false }))
@@ -232,6 +238,7 @@ describe("Rollout", () => {
         )
         assert.strictEqual(trajectory.ending, "budget")
         assert.isAtMost(tokenCount(trajectory.segments), promptTokens + 400)
+        assert.isAbove(trajectory.counts.executedSearches, 1)
       }).pipe(Effect.provide(scripted([long])), Effect.provide(retriever())))
 
     it.effect("slides as the reference does: the policy loses the beginning, the trajectory its end (Q7)", () =>

@@ -52,7 +52,7 @@ describe("switches of a rollout", () => {
     Effect.gen(function*() {
       const promptTokens = tokenCount((yield* rollout("x", {})).slice(0, 1))
       // the limit falls into each kind of segment, and at every place of a sampled one
-      for (let more = 100; more < 180; more += 3) {
+      for (let more = 100; more < 145; more += 1) {
         const maxContextTokens = promptTokens + more
         const segments = yield* rollout("<search>x</search>", { overflow: "slide" }, {
           maxTurns: 30,
@@ -62,6 +62,10 @@ describe("switches of a rollout", () => {
         })
         assert.strictEqual(tokenCount(segments.slice(1)), maxContextTokens)
         assertAligned(segments)
+        for (const { ids, text } of segments) {
+          assert.isAbove(ids.length, 0, "nothing stands behind the limit")
+          assert.strictEqual(text, String.fromCharCode(...ids))
+        }
       }
     }))
 
