@@ -77,7 +77,8 @@ const forPrompts = ({ rollout }: RunConfig, tokens: number, contextLength: numbe
   const set = prompts > rollout.maxPromptTokens ? [`rollout.maxPromptTokens=${prompts}`] : []
   const needed = prompts + rollout.maxResponseTokens
   if (needed > contextLength) set.push(`rollout.maxResponseTokens=${contextLength - prompts}`)
-  if (needed > rollout.maxContextTokens) set.push(`rollout.maxContextTokens=${Math.min(needed, contextLength)}`)
+  const context = Math.min(needed, contextLength)
+  if (context > rollout.maxContextTokens) set.push(`rollout.maxContextTokens=${context}`)
   return set
 }
 

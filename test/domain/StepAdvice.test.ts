@@ -165,3 +165,139 @@ describe("advice about a step", () => {
     assert.include(dynamic[0]?.text, "rollout.dynamicSampling leaves such groups out")
   })
 })
+
+describe("the edges of advice", () => {
+  const late = { _tag: "RolloutDeadlineExceeded", message: "late" }
+  const kinds = (advice: ReadonlyArray<StepAdvice.Advice>) => advice.map(({ kind }) => kind)
+  const texts = (advice: ReadonlyArray<StepAdvice.Advice>) => advice.map(StepAdvice.describe)
+
+  it("nearly all is nine of ten", () => {
+    const lost = (count: number) =>
+      StepAdvice.advise(config(), { ...seen, completed: 100 - count, groups: [], failures: failures(count, late) })
+    assert.deepStrictEqual(texts(lost(90)), [
+      "90 % of the 100 rollouts failed, each with RolloutDeadlineExceeded: late. Try --set rollout.deadlineSeconds=1200"
+    ])
+    assert.deepStrictEqual(lost(89), [])
+    const dropped = StepAdvice.advise(config(), {
+      ...seen,
+      completed: 1,
+      dropped: 1,
+      groups: [],
+      failures: failures(18, late)
+    })
+    assert.deepStrictEqual(kinds(dropped), ["failed"])
+    const one = StepAdvice.advise(config(), { ...seen, completed: 0, groups: [], failures: [late] })
+    assert.include(one[0]?.text, "all 1 rollout failed, each with")
+  })
+
+  it("of several failures the most frequent is told, of equal ones the first", () => {
+    const other = { _tag: "RetrieverTimeout", message: "slow" }
+    const of = (...causes: ReadonlyArray<StepAdvice.Cause>) =>
+      texts(StepAdvice.advise(config(), { ...seen, completed: 0, groups: [], failures: causes }))
+    assert.deepStrictEqual(of(late, other, other), [
+      "all 3 rollouts failed, 2 with RetrieverTimeout: slow. Try --set retriever.timeoutSeconds=60"
+    ])
+    assert.include(of(late, other)[0], "1 with RolloutDeadlineExceeded")
+  })
+
+  it("room for prompts is made within the context of the model", () => {
+    const set = (tokens: number, contextLength: number, part: object = {}) =>
+      StepAdvice.advise(config(part), { ...seen, contextLength, completed: 0, groups: [], failures: [tooLong(tokens)] })
+        .flatMap(({ set }) => set)
+    assert.deepStrictEqual(set(96, 512), ["rollout.maxPromptTokens=96"])
+    assert.deepStrictEqual(set(97, 512), ["rollout.maxPromptTokens=112"])
+    assert.deepStrictEqual(set(250, 512), ["rollout.maxPromptTokens=256", "rollout.maxContextTokens=272"])
+    assert.deepStrictEqual(set(240, 256), ["rollout.maxPromptTokens=240"])
+    assert.deepStrictEqual(
+      set(241, 256),
+      ["rollout.maxPromptTokens=255", "rollout.maxResponseTokens=1", "rollout.maxContextTokens=256"].slice(0, 2)
+    )
+    assert.deepStrictEqual(set(255, 256), ["rollout.maxPromptTokens=255", "rollout.maxResponseTokens=1"])
+    assert.deepStrictEqual(set(256, 256), [])
+    // long enough already, and the answer is too long for what is left
+    assert.deepStrictEqual(set(60, 70), ["rollout.maxResponseTokens=6"])
+  })
+
+  it("a full context or memory, or a server without an address", () => {
+    const set = (cause: StepAdvice.Cause, part: object = {}) =>
+      StepAdvice.advise(config(part), { ...seen, completed: 0, groups: [], failures: [cause] }).flatMap(({ set }) =>
+        set
+      )
+    assert.deepStrictEqual(set({ _tag: "ContextOverflow", message: "full" }), ["rollout.maxContextTokens=512"])
+    assert.deepStrictEqual(set({ _tag: "RetrieverUnavailable", message: "no" }), [])
+    assert.deepStrictEqual(set({ _tag: "OutOfDeviceMemory", message: "full" }, { concurrency: 1 }), [
+      "rollout.concurrency=1"
+    ])
+  })
+
+  it("dropped groups", () => {
+    const of = (groupSize: number, some: ReadonlyArray<StepAdvice.Cause>, completed = 0) =>
+      StepAdvice.advise(config({ groupSize }), { ...seen, completed, dropped: 30, groups: [], failures: some })
+    assert.deepStrictEqual(texts(of(3, [late])), [
+      "all 30 completed rollouts were dropped: in each group another one failed (1 in all, e.g. " +
+      "RolloutDeadlineExceeded: late). Try --set rollout.minimumGroup=1"
+    ])
+    assert.deepStrictEqual(texts(of(1, [])), [
+      "all 30 completed rollouts were dropped: in each group another one failed (0 in all)"
+    ])
+    assert.deepStrictEqual(of(3, [late], 1), [])
+  })
+
+  it("generations that are cut, and contexts that are full, from nine of ten on", () => {
+    const of = (metrics: Readonly<Record<string, number>>, part: object = {}) =>
+      StepAdvice.advise(config(part), { ...seen, metrics: { ...seen.metrics, ...metrics } })
+    assert.deepStrictEqual(kinds(of({ "response_length/clip_ratio": 0.9 })), ["cut"])
+    assert.deepStrictEqual(of({ "response_length/clip_ratio": 0.89 }), [])
+    assert.deepStrictEqual(kinds(of({ "env/ending/budget": 0.9 })), ["context"])
+    assert.deepStrictEqual(of({ "env/ending/budget": 0.89 }), [])
+    assert.deepStrictEqual(kinds(of({ "response_length/clip_ratio": 1, "env/ending/budget": 1 })), ["cut", "context"])
+    assert.include(
+      of({ "env/ending/budget": 1 })[0]?.text,
+      "all rollouts ran out of their context of 256 tokens (rollout.maxContextTokens) before they had answered"
+    )
+    assert.deepStrictEqual(
+      of({ "response_length/clip_ratio": 1 }, { doSearch: false, maxContextTokens: 96 })[0]?.set,
+      ["rollout.maxResponseTokens=32"]
+    )
+  })
+
+  it("answers that are rare, up to one of ten", () => {
+    const of = (finish: number, valid: number | undefined, part: object = {}, input: object = {}) =>
+      StepAdvice.advise(config(part, input), {
+        ...seen,
+        metrics: { "env/finish_ratio": finish, ...(valid !== undefined && { "env/ratio_of_valid_action": valid }) }
+      })
+    assert.deepStrictEqual(of(0.11, 0), [])
+    assert.include(of(0.09, 0.05)[0]?.text, "hardly a turn")
+    assert.include(of(0.09, 0.2)[0]?.text, "they searched until their 2 turns were used up")
+    assert.include(of(0.09, 0.2, { maxTurns: 1 })[0]?.text, "they searched until their 1 turn was used up")
+    assert.include(of(0, undefined)[0]?.text, "all rollouts ended without an answer: hardly")
+    assert.deepStrictEqual(of(0, 1, {}, { reward: { noAnswerPenalty: 0.2 } })[0]?.set, ["rollout.maxTurns=4"])
+    assert.deepStrictEqual(of(0, 1, { doSearch: false, finalTurn: false })[0]?.set, [
+      "rollout.maxTurns=4",
+      "reward.noAnswerPenalty=0.1"
+    ])
+    assert.deepStrictEqual(StepAdvice.advise(config(), { ...seen, metrics: {} }), [])
+  })
+
+  it("equal rewards teach nothing where rewards are compared", () => {
+    const equal = { ...seen, completed: 16, groups: [[1, 1], [0, 0]] }
+    const of = (algorithm: string, more: Partial<StepAdvice.Seen> = {}, part: object = {}) =>
+      kinds(StepAdvice.advise(config({ groupSize: 2, ...part }, { algorithm }), { ...equal, ...more }))
+    for (const algorithm of ["grpo", "rloo", "dr-grpo", "gspo", "cispo"]) {
+      assert.deepStrictEqual(of(algorithm), ["alike"], algorithm)
+    }
+    for (const algorithm of ["ppo", "reinforce", "reinforce++"]) assert.deepStrictEqual(of(algorithm), [], algorithm)
+    assert.deepStrictEqual(of("grpo", { groups: [] }), [])
+    assert.deepStrictEqual(of("grpo", { groups: [[1, 1], [0]] }), [])
+    assert.deepStrictEqual(of("grpo", { groups: [[1, 1], [0, 1]] }), [])
+    assert.deepStrictEqual(of("grpo", { completed: 15 }), [])
+    assert.deepStrictEqual(of("grpo", {}, { groupSize: 1 }), [])
+    const [mixed] = StepAdvice.advise(config(), equal)
+    assert.strictEqual(mixed?.text, "the rewards within each of the 2 groups are equal: there is nothing to compare")
+    assert.deepStrictEqual(mixed?.set, ["rollout.groupSize=4"])
+    const [zero] = StepAdvice.advise(config({}, { reward: { kind: "f1" } }), { ...equal, groups: [[0, 0]] })
+    assert.strictEqual(zero?.text, "the rewards within each of the 1 group are equal (0): there is nothing to compare")
+    assert.deepStrictEqual(zero?.set, ["rollout.groupSize=4"])
+  })
+})
