@@ -108,7 +108,11 @@ const place = Effect.fnUntraced(function*(file: string, text: string) {
     // some file systems know no second name for a file
     Effect.catchIf(
       (error) => !isTaken(error),
-      () => fs.writeFileString(file, text, { flag: "wx" })
+      () =>
+        fs.writeFileString(file, text, { flag: "wx" }).pipe(
+          // a part of the text would be a lock that nobody holds
+          Effect.tapError((error) => isTaken(error) ? Effect.void : Effect.ignore(fs.remove(file, { force: true })))
+        )
     ),
     Effect.as(true),
     Effect.catchIf(isTaken, () => Effect.succeed(false)),

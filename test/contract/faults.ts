@@ -198,7 +198,8 @@ export const faultsContract = (writer: Writer): void => {
                 assert.deepStrictEqual(left, state === fine ? newNames : oldNames, `${here}: ${String(exit)}`)
               }
             }
-            if (isDeath(fault)) bury(root)
+            // what could not be removed is that of a process which ends with it
+            if (isDeath(fault) || files.state.removing) bury(root)
             const again = yield* Effect.exit(write(root))
             assert.isTrue(Exit.isSuccess(again), `${here}, and once more: ${String(again)}`)
             assert.strictEqual(found(yield* Effect.exit(read(root))), fine, `${here}, and once more`)
