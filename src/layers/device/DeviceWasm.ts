@@ -4,15 +4,32 @@
  * @since 0.1.0
  */
 import * as tf from "@tensorflow/tfjs-core"
-import { Effect, Layer } from "effect"
+import { Config, Effect, Layer, Schema } from "effect"
 import * as os from "node:os"
 import { Device, DeviceUnavailable } from "../../services/Device.ts"
 import { make } from "./tfjs.ts"
 import { Pool } from "./wasm/Pool.ts"
 import { register, unregister } from "./wasm/register.ts"
 
+/** The variable of the environment for a number of threads: for processes that share a machine's cores. */
+const threadsVariable = "SEARCH_R1_THREADS"
+
+const threadsOfEnvironment: Effect.Effect<number, DeviceUnavailable> = Effect.mapError(
+  Config.schema(
+    Schema.NumberFromString.check(Schema.isInt(), Schema.isBetween({ minimum: 1, maximum: 1024 })),
+    threadsVariable
+  )
+    .pipe(Config.withDefault(os.availableParallelism())),
+  () =>
+    new DeviceUnavailable({
+      device: "wasm",
+      reason: `${threadsVariable}=${process.env[threadsVariable] ?? ""} is no number of threads`,
+      mend: `Give a whole number from 1 to 1024, e.g. ${threadsVariable}=1, or leave it out for one a core.`
+    })
+)
+
 /**
- * `threads`: how many, the caller's own included (default: as many as there are cores). `relaxedSimd` and `wideVectors` let a
+ * `threads`: how many, the caller's own included (default: `SEARCH_R1_THREADS`, else as many as there are cores). `relaxedSimd` and `wideVectors` let a
  * machine's better instructions be switched off; where it has none they change nothing. `limitBytes` bounds what tensors
  * may take, 4 GiB at most.
  *
@@ -37,12 +54,13 @@ export const layer = (options?: DeviceWasmOptions): Layer.Layer<Device, DeviceUn
   Layer.effect(
     Device,
     Effect.gen(function*() {
+      const threads = options?.threads ?? (yield* threadsOfEnvironment)
       const pool = yield* Effect.acquireRelease(
         Effect.try({
           try: () =>
             new Pool({
               device: "wasm",
-              threads: options?.threads ?? os.availableParallelism(),
+              threads,
               relaxedSimd: options?.relaxedSimd ?? true,
               wideVectors: options?.wideVectors ?? true,
               limitBytes: options?.limitBytes ?? Number.POSITIVE_INFINITY

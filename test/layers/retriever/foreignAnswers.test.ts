@@ -131,7 +131,7 @@ const refused: ReadonlyArray<readonly [string, Answer, RetrieverError["_tag"], b
     packed(gzipSync(good).subarray(0, 30), "gzip"),
     "RetrieverMalformedJson",
     true,
-    /gzip|Unexpected end/
+    /gzip|a value is missing/
   ],
   ["is packed with something unknown", packed(bytes("\u0001\u0002"), "sdch"), "RetrieverMalformedJson", true, /sdch/],
   [

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as tf from "@tensorflow/tfjs-core"
-import { Effect } from "effect"
+import { ConfigProvider, Effect } from "effect"
 import { spawnSync } from "node:child_process"
 import { Worker } from "node:worker_threads"
 import * as Prng from "../../../../src/domain/Prng.ts"
@@ -60,6 +60,22 @@ describe("DeviceWasm", () => {
       const one = yield* on({ threads: 1 })
       assert.deepStrictEqual(yield* on({ threads: 2 }), one)
       assert.deepStrictEqual(yield* on({ threads: 3, wideVectors: false }), one)
+    }))
+
+  it.effect("has as many threads as the environment says, and refuses what is no number of them", () =>
+    Effect.gen(function*() {
+      const threads = (value: string, options?: DeviceWasm.DeviceWasmOptions) =>
+        Device.pipe(
+          Effect.map(({ capabilities }) => capabilities.threads),
+          Effect.provide(DeviceWasm.layer(options)),
+          Effect.provide(ConfigProvider.layer(ConfigProvider.fromUnknown({ SEARCH_R1_THREADS: value })))
+        )
+      assert.strictEqual(yield* threads("1"), 1)
+      assert.strictEqual(yield* threads("3"), 3)
+      assert.strictEqual(yield* threads("3", { threads: 2 }), 2)
+      for (const wrong of ["0", "two", "1.5", "1025"]) {
+        assert.include((yield* Effect.flip(threads(wrong))).message, "whole number from 1 to 1024")
+      }
     }))
 
   it.effect("gives the same bits for a row alone and among others", () =>
