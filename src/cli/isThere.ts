@@ -18,7 +18,6 @@ import { userError } from "./userError.ts"
 export const isThere = (path: string): Effect.Effect<boolean, CliError.UserError, FileSystem.FileSystem> =>
   FileSystem.FileSystem.pipe(
     Effect.flatMap((fs) => fs.exists(path)),
-    // a part of the path is a file
-    Effect.catchIf(({ reason }) => reason._tag === "BadResource", () => Effect.succeed(false)),
+    Effect.catchIf(SystemReason.isAbsence, () => Effect.succeed(false)),
     Effect.mapError((error) => userError(`${path}: cannot be looked at: ${SystemReason.of(error)}`))
   )

@@ -106,7 +106,8 @@ export const runOf = (input: Input) =>
   )
 
 /**
- * Prompts, policy with its tokenizer, the limits that go with it, and what tells later who made the rollouts. `run` is the one that {@link runOf} has looked up.
+ * Prompts, policy with its tokenizer, the limits that go with it, and what tells later who made the rollouts. `run` is the one
+ * that {@link runOf} has looked up.
  *
  * @category constructors
  * @since 0.1.0

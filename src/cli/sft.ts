@@ -162,7 +162,7 @@ const program = Effect.fnUntraced(function*(input: Input) {
   const opened = yield* Pretrained.open(model)
   const limit = contextLength(opened.weights.config)
   const hash = yield* ContentHash.ofModel(model)
-  const learner = { model, hash: Effect.succeed(hash), told: Option.isSome(input.model) || Option.isSome(input.run) }
+  const learner = { model, hash, told: Option.isSome(input.model) || Option.isSome(input.run) }
   const data = yield* readExamples(input.data, { ...input, limit, learner }).pipe(
     Effect.provideService(Tokenizer, opened.tokenizer)
   )

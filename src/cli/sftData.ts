@@ -10,7 +10,6 @@ import type { PolicySource } from "../domain/PolicySource.ts"
 import { shellPath } from "../domain/ShellWord.ts"
 import * as ContentHash from "../layers/contentHash.ts"
 import { incremental } from "../layers/hash.ts"
-import type { ModelFileIo, ModelFileMissing } from "../layers/model/ModelFileErrors.ts"
 import * as RecordFile from "../layers/recordFile.ts"
 import type { FileUnreadable } from "../layers/textFile.ts"
 import * as Finetune from "../programs/Finetune.ts"
@@ -29,14 +28,15 @@ export const digestOf = (examples: ReadonlyArray<Finetune.Example>): string => {
 const named = 10
 
 /**
- * The model that is to learn; `hash` is that of its files. `told` is false where nobody named one: then the data must not be another's.
+ * The model that is to learn; `hash` is that of its files. `told` is false where nobody named one: then the data must not be
+ * another's.
  *
  * @category models
  * @since 0.2.0
  */
 export interface Learner {
   readonly model: string
-  readonly hash: Effect.Effect<string, ModelFileIo | ModelFileMissing, FileSystem.FileSystem | Path.Path>
+  readonly hash: string
   readonly told: boolean
 }
 
@@ -107,15 +107,7 @@ export const readExamples = Effect.fnUntraced(function*(
   let rendered = 0
   let encoded = 0
   let read = 0
-  const judged = new Map<string, boolean>()
-  const isAnothers = Effect.fnUntraced(function*({ model }: PolicySource) {
-    if (model === null) return false
-    const known = judged.get(model.sha256)
-    if (known !== undefined) return known
-    const differs = model.sha256 !== (yield* learner.hash)
-    judged.set(model.sha256, differs)
-    return differs
-  })
+  const isAnothers = ({ model }: PolicySource): boolean => model !== null && model.sha256 !== learner.hash
   const take = Effect.fnUntraced(function*({ demonstration, madeBy, place }: Parsed) {
     read++
     if (Result.isFailure(demonstration)) {
@@ -126,7 +118,7 @@ export const readExamples = Effect.fnUntraced(function*(
       if (left.bad++ < named) yield* Console.error(`left out: ${message}`)
       return
     }
-    if (madeBy !== null && (yield* isAnothers(madeBy))) {
+    if (madeBy !== null && isAnothers(madeBy)) {
       if (!learner.told) {
         const model = madeBy.model?.path ?? madeBy.place
         return yield* refusal(

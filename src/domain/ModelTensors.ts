@@ -117,6 +117,13 @@ export const isRedundant = (config: ModelConfig, name: string): boolean =>
 export const elements = (shape: ReadonlyArray<number>): number => shape.reduce((product, size) => product * size, 1)
 
 /**
+ * @category predicates
+ * @since 0.2.0
+ */
+export const sameShape = (a: ReadonlyArray<number>, b: ReadonlyArray<number>): boolean =>
+  a.length === b.length && a.every((size, axis) => size === b[axis])
+
+/**
  * Number of weights.
  *
  * @category getters

@@ -61,6 +61,16 @@ export const known = (cause: unknown): string | undefined => {
   return code === undefined ? undefined : reasons[code]
 }
 
+/**
+ * Whether an operation failed because nothing is at its path, or a part of the path is a file. Any other failure does not say
+ * that: what is there may be something that must not be replaced or removed.
+ *
+ * @category predicates
+ * @since 0.2.0
+ */
+export const isAbsence = ({ reason }: PlatformError.PlatformError): boolean =>
+  reason._tag === "NotFound" || reason._tag === "BadResource"
+
 /** What the device itself says, where what was written may be gone. */
 const losses: ReadonlySet<string | undefined> = new Set(["EIO", "ENOSPC", "EDQUOT", "ESTALE"])
 

@@ -170,12 +170,13 @@ layer(Tiny.layer, { excludeTestServices: true, timeout: "60 seconds" })("search-
       const fs = yield* FileSystem.FileSystem
       const directory = yield* fs.makeTempDirectoryScoped()
       const { tokenizer } = yield* Pretrained.open(shippedModel)
+      const hash = yield* ContentHash.ofModel(shippedModel)
       const read = (file: string, told: boolean) =>
         readExamples([file], {
           minReward: Option.none(),
           skipBad: false,
           limit: 1000,
-          learner: { model: shippedModel, hash: ContentHash.ofModel(shippedModel), told }
+          learner: { model: shippedModel, hash, told }
         }).pipe(Effect.provideService(Tokenizer, tokenizer))
 
       // what began as the shipped model may teach it
@@ -234,7 +235,7 @@ layer(Tiny.layer, { excludeTestServices: true, timeout: "60 seconds" })("search-
           minReward,
           skipBad: false,
           limit: 1000,
-          learner: { model: shippedModel, hash: Effect.succeed("1"), told: false }
+          learner: { model: shippedModel, hash: "1", told: false }
         }).pipe(Effect.provideService(Tokenizer, tokenizer))
       assert.strictEqual((yield* read(Option.none())).examples.length, 1)
       assert.include((yield* Effect.flip(read(Option.some(0.5)))).message, "1 without a reward")

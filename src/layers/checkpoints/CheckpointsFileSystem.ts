@@ -47,10 +47,7 @@ export const holds = (directory: string): Effect.Effect<boolean, CheckpointIo, F
   FileSystem.FileSystem.pipe(
     Effect.flatMap((fs) => fs.readDirectory(directory)),
     Effect.map((names) => names.some((name) => parsePlace(name) !== undefined)),
-    Effect.catchIf(
-      ({ reason }) => reason._tag === "NotFound" || reason._tag === "BadResource",
-      () => Effect.succeed(false)
-    ),
+    Effect.catchIf(SystemReason.isAbsence, () => Effect.succeed(false)),
     Effect.mapError((error) => new CheckpointIo({ path: directory, reason: SystemReason.of(error) }))
   )
 

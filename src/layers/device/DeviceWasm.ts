@@ -29,9 +29,9 @@ const threadsOfEnvironment: Effect.Effect<number, DeviceUnavailable> = Effect.ma
 )
 
 /**
- * `threads`: how many, the caller's own included (default: `SEARCH_R1_THREADS`, else as many as there are cores). `relaxedSimd` and `wideVectors` let a
- * machine's better instructions be switched off; where it has none they change nothing. `limitBytes` bounds what tensors
- * may take, 4 GiB at most.
+ * `threads`: how many, the caller's own included (default: `SEARCH_R1_THREADS`, else as many as there are cores).
+ * `relaxedSimd` and `wideVectors` let a machine's better instructions be switched off; where it has none they change nothing.
+ * `limitBytes` bounds what tensors may take, 4 GiB at most.
  *
  * @category models
  * @since 0.1.0

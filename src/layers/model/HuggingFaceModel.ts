@@ -178,9 +178,6 @@ const openWeights = Effect.fnUntraced(function*(
   return { source, tensors }
 })
 
-const sameShape = (a: ReadonlyArray<number>, b: ReadonlyArray<number>): boolean =>
-  a.length === b.length && a.every((size, axis) => size === b[axis])
-
 /** The expected tensors with their places, in their order; the first thing that does not fit fails. */
 const check = Effect.fnUntraced(function*(
   config: ModelConfig,
@@ -195,7 +192,7 @@ const check = Effect.fnUntraced(function*(
       return yield* new TensorMissing({ path: source, tensor: spec.name, expected: spec.shape })
     }
     const { entry, file } = tensor
-    if (!sameShape(entry.shape, spec.shape)) {
+    if (!ModelTensors.sameShape(entry.shape, spec.shape)) {
       return yield* new TensorShapeMismatch({
         path: file.path,
         tensor: spec.name,

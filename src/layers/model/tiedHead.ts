@@ -5,7 +5,7 @@
  */
 import { Effect } from "effect"
 import { ModelConfig } from "../../domain/ModelConfig.ts"
-import { elements, embedding, outputHead } from "../../domain/ModelTensors.ts"
+import { elements, embedding, outputHead, sameShape } from "../../domain/ModelTensors.ts"
 import type { SafetensorsError, SafetensorsFile } from "./Safetensors.ts"
 import { type TensorEntry, tensorTypes } from "./SafetensorsHeader.ts"
 
@@ -24,9 +24,6 @@ export interface Located {
 const chunkNumbers = 4 * 1024 * 1024
 
 const readable = ({ entry }: Located): boolean => tensorTypes.some((type) => type === entry.type)
-
-const sameShape = (a: Located, b: Located): boolean =>
-  a.entry.shape.length === b.entry.shape.length && a.entry.shape.every((size, axis) => size === b.entry.shape[axis])
 
 /** Whether two tensors hold the same numbers, whatever format each is in. Ends at the first that differ. */
 const sameNumbers = Effect.fnUntraced(function*(a: Located, b: Located) {
@@ -60,7 +57,7 @@ export const resolve = Effect.fn("TiedHead.resolve")(function*(
   const source = tensors.get(embedding)
   if (head === undefined || source === undefined) return tied
   // what cannot be compared is no copy, and the check of the untied model's tensors names what is wrong with it
-  const comparable = readable(head) && readable(source) && sameShape(head, source)
+  const comparable = readable(head) && readable(source) && sameShape(head.entry.shape, source.entry.shape)
   if (comparable && (yield* sameNumbers(head, source))) return tied
   return { config: new ModelConfig({ ...config, tieWordEmbeddings: false }), kept: head }
 })

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import { Effect, FileSystem, Option } from "effect"
+import * as SystemReason from "../../systemReason.ts"
 import { IndexIo, ioOf } from "./errors.ts"
 import { magic } from "./format.ts"
 
@@ -17,10 +18,7 @@ const refusal = (path: string, what: string) =>
 const statOf = Effect.fnUntraced(function*(path: string) {
   const fs = yield* FileSystem.FileSystem
   return yield* Effect.asSome(fs.stat(path)).pipe(
-    Effect.catchIf(
-      ({ reason }) => reason._tag === "NotFound" || reason._tag === "BadResource",
-      () => Effect.succeed(Option.none<FileSystem.File.Info>())
-    ),
+    Effect.catchIf(SystemReason.isAbsence, () => Effect.succeed(Option.none<FileSystem.File.Info>())),
     ioOf(path)
   )
 })
